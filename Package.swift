@@ -1,0 +1,85 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Every target: Swift 6 mode, no warning survives, and the upcoming features that build together.
+let common: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InferIsolatedConformances"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+
+/// The libraries also mark every unsafe use.
+let library: [SwiftSetting] = common + [.strictMemorySafety()]
+
+let package = Package(
+    name: "walship",
+    platforms: [.macOS(.v26)],
+    products: [
+        .library(name: "WAL", targets: ["WAL"]),
+        .library(name: "Archive", targets: ["Archive"]),
+        .library(name: "Shipper", targets: ["Shipper"]),
+        .library(name: "Follower", targets: ["Follower"]),
+        .executable(name: "walshipd", targets: ["walshipd"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: ["YAML"]),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0", traits: []),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: [
+        // C, each with its reason: see ARCHITECTURE.md.
+        .target(name: "CCRC32C"),
+        .target(name: "CLinux"),
+        .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
+
+        // The libraries: dependencies run one way.
+        .target(name: "WAL", dependencies: ["CCRC32C", "CLinux"], swiftSettings: library),
+        .target(
+            name: "Archive",
+            dependencies: ["WAL", "CCurl", "CZstd", "CXXHash", .product(name: "Crypto", package: "swift-crypto")],
+            swiftSettings: library),
+        .target(
+            name: "Shipper",
+            dependencies: ["WAL", "Archive", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: library),
+        .target(
+            name: "Follower",
+            dependencies: ["WAL", "Archive", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: library),
+
+        // The program.
+        .executableTarget(
+            name: "walshipd",
+            dependencies: [
+                "WAL", "Archive", "Shipper", "Follower",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Configuration", package: "swift-configuration"),
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: common),
+
+        // Tests.
+        .target(
+            name: "TestSupport", dependencies: ["WAL", "Archive"], path: "Tests/TestSupport", swiftSettings: common),
+        .testTarget(name: "WALTests", dependencies: ["WAL", "CCRC32C", "TestSupport"], swiftSettings: common),
+        .testTarget(name: "ArchiveTests", dependencies: ["WAL", "Archive", "TestSupport"], swiftSettings: common),
+        .testTarget(
+            name: "ShipperTests", dependencies: ["WAL", "Archive", "Shipper", "TestSupport"], swiftSettings: common),
+        .testTarget(
+            name: "FollowerTests", dependencies: ["WAL", "Archive", "Shipper", "Follower", "TestSupport"],
+            swiftSettings: common),
+        .testTarget(
+            name: "walshipdTests", dependencies: ["walshipd", "WAL", "Archive", "TestSupport"], swiftSettings: common),
+    ]
+)

@@ -1,0 +1,2 @@
+#include "CCRC32C.h"
+int crc(void){return 0;}
