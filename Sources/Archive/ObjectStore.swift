@@ -1,5 +1,3 @@
-public import WAL
-
 /// Where an object lies below a store's base: path segments joined by `/`, no leading or trailing slash, no empty, `.` or
 /// `..` segment; only `A-Z a-z 0-9 . _ - /`.
 public struct ObjectKey: Hashable, Sendable, Comparable, CustomStringConvertible {
