@@ -1,0 +1,15 @@
+/// What a slot may be called: one to 64 of `a-z 0-9 . _ -`, and neither `.` nor `..`. The name is the file's name below
+/// `slots/`.
+public enum SlotName {
+    public static func isValid(_ name: String) -> Bool {
+        FormatLimits.slotNameLengths.contains(name.utf8.count) && name != "." && name != ".."
+            && name.utf8.allSatisfy { byte in
+                switch byte {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
+                    UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"):
+                    true
+                default: false
+                }
+            }
+    }
+}

@@ -1,0 +1,186 @@
+/// One state of a slot: how far a consumer of the log has come, and what a destination has to remember across a restart.
+///
+/// A slot's file keeps the last two states; see `SlotFile`. A pin uses kind, log id, position and epoch only.
+public struct SlotState: Hashable, Sendable {
+    public enum Kind: UInt32, Hashable, Sendable {
+        /// An application holds truncation back.
+        case pin = 1
+        /// A destination to which the log is shipped.
+        case destination = 2
+    }
+
+    /// An object that storage has acknowledged.
+    public struct ShippedObject: Hashable, Sendable {
+        /// The digest of its raw bytes.
+        public var digest: Bytes16
+        public var range: Range<LSN>
+        public init(digest: Bytes16, range: Range<LSN>) {
+            self.digest = digest
+            self.range = range
+        }
+    }
+
+    public var kind: Kind
+    /// Counts the writes of the slot, from 1.
+    public var generation: UInt64
+    public var logID: LogID
+    /// Everything below it is no longer needed by this consumer.
+    public var position: LSN
+    /// The epoch that `position` is a position of.
+    public var epoch: EpochID
+    /// The last segment object; nil where there is none.
+    public var lastSegment: ShippedObject?
+    /// Which archive the slot belongs to; zero where it is not known yet.
+    public var archiveID: Bytes16
+    /// Acknowledged up to here, tails included.
+    public var archived: LSN
+    /// What the destination's store can do, as the last probe found; the bits are the archive's.
+    public var capabilities: UInt32
+    /// One for each level of tails, 0 to 3.
+    public var levels: [LevelState]
+    /// The raw digest of the last tail object; nil where there is none.
+    public var lastTailDigest: Bytes16?
+    /// The exclusive end of the last segment whose upload was started; nil where none is known.
+    public var segmentsStarted: LSN?
+    /// A range that was given up and is not yet recorded in the archive.
+    public var gap: Range<LSN>?
+    /// The number of the epoch under which this destination is shipped to; 0 before the first claim.
+    public var epochNumber: UInt64
+    /// Where that epoch starts at this destination.
+    public var epochStart: LSN
+    /// When storage last acknowledged something, in nanoseconds since 1970; 0 before the first time.
+    public var lastAcknowledged: UInt64
+
+    /// The first state of a slot: nothing shipped, no epoch claimed.
+    public init(kind: Kind, logID: LogID, position: LSN, epoch: EpochID, generation: UInt64 = 1) {
+        self.kind = kind
+        self.generation = generation
+        self.logID = logID
+        self.position = position
+        self.epoch = epoch
+        lastSegment = nil
+        archiveID = .zero
+        archived = .zero
+        capabilities = 0
+        levels = [LevelState](repeating: LevelState(), count: FormatLimits.tailLevels)
+        lastTailDigest = nil
+        segmentsStarted = nil
+        gap = nil
+        epochNumber = 0
+        epochStart = .zero
+        lastAcknowledged = 0
+    }
+}
+
+/// One level of a destination's tails.
+public struct LevelState: Hashable, Sendable {
+    /// The range of the object being uploaded; every retry ships exactly it.
+    public var inFlight: Range<LSN>?
+    /// Where the group of objects begins that will be shipped as one of the next level.
+    public var groupStart: LSN
+    /// Objects in that group so far.
+    public var groupCount: UInt32
+
+    public init(inFlight: Range<LSN>? = nil, groupStart: LSN = .zero, groupCount: UInt32 = 0) {
+        self.inFlight = inFlight
+        self.groupStart = groupStart
+        self.groupCount = groupCount
+    }
+}
+
+extension SlotState {
+    package static let currentVersion: UInt32 = 1
+    package static let size = FormatLimits.pageSize
+    private static let levelsOffset = 120
+    private static let levelSize = 32
+
+    /// The 4096 bytes of one half. Traps on values that a reader would refuse.
+    package func encode() -> [UInt8] {
+        precondition(1...FormatLimits.counterMax ~= generation, "slot generation \(generation)")
+        precondition(levels.count == FormatLimits.tailLevels, "\(levels.count) levels in a slot")
+        precondition(lastSegment.map { !$0.range.isEmpty } ?? true, "a segment object of no bytes")
+        precondition(lastTailDigest != .zero, "the digest that stands for none")
+        precondition(segmentsStarted != .zero, "the LSN that stands for none")
+        precondition(epochNumber <= FormatLimits.epochNumberMax, "epoch number \(epochNumber)")
+        var writer = ByteWriter(count: SlotState.size)
+        writer.put(magic: "WALSHIPP", at: 0)
+        writer.put(SlotState.currentVersion, at: 8)
+        writer.put(kind.rawValue, at: 12)
+        writer.put(generation, at: 16)
+        writer.put(logID, at: 24)
+        writer.put(position, at: 40)
+        writer.put(epoch.rawValue, at: 48)
+        writer.put(lastSegment?.digest ?? .zero, at: 56)
+        writer.put(rangeOrNone: lastSegment?.range, at: 72)
+        writer.put(archiveID, at: 88)
+        writer.put(archived, at: 104)
+        writer.put(UInt32(levels.count), at: 112)
+        writer.put(capabilities, at: 116)
+        for (index, level) in levels.enumerated() {
+            let offset = SlotState.levelsOffset + index * SlotState.levelSize
+            writer.put(rangeOrNone: level.inFlight, at: offset)
+            writer.put(level.groupStart, at: offset + 16)
+            writer.put(level.groupCount, at: offset + 24)
+        }
+        writer.put(lastTailDigest ?? .zero, at: 248)
+        writer.put(segmentsStarted ?? .zero, at: 264)
+        writer.put(rangeOrNone: gap, at: 272)
+        writer.put(epochNumber, at: 288)
+        writer.put(epochStart, at: 296)
+        writer.put(lastAcknowledged, at: 304)
+        writer.putChecksum(at: 4092)
+        return writer.bytes
+    }
+
+    /// Reads the 4096 bytes of one half. Its log id must be `logID` where that is given. An intact half of another version
+    /// or kind is `.unsupported`; one that was never written is `.empty`.
+    package static func decode(
+        _ bytes: [UInt8], expecting logID: LogID? = nil
+    ) throws(FormatError) -> SlotState {
+        let reader = ByteReader("slot", bytes)
+        try reader.requireMagic("WALSHIPP")
+        try reader.requireCount(size)
+        try reader.requireChecksum(at: 4092)
+        let version = try reader.u32("version", at: 8)
+        let rawKind = try reader.u32("kind", at: 12)
+        guard version == currentVersion, let kind = Kind(rawValue: rawKind) else {
+            throw reader.unsupported(
+                "version and kind", at: 8, found: "\(version) and \(rawKind)",
+                expected: "\(currentVersion) and 1 or 2; a newer walship wrote this slot")
+        }
+        var state = SlotState(
+            kind: kind, logID: try reader.logID(at: 24, expecting: logID),
+            position: try reader.lsn("position", at: 40),
+            epoch: EpochID(rawValue: try reader.u64("epoch id", at: 48)),
+            generation: try reader.u64("generation", at: 16, in: 1...FormatLimits.counterMax))
+        try state.readShipping(reader)
+        return state
+    }
+
+    private mutating func readShipping(_ reader: ByteReader) throws(FormatError) {
+        let levelCount = UInt32(FormatLimits.tailLevels)
+        _ = try reader.u32("level count", at: 112, in: levelCount...levelCount)
+        let digest = try reader.bytes16("digest of the last segment", at: 56)
+        if let range = try reader.rangeOrNone("last segment", at: 72) {
+            lastSegment = ShippedObject(digest: digest, range: range)
+        }
+        archiveID = try reader.bytes16("archive id", at: 88)
+        archived = try reader.lsn("archived LSN", at: 104)
+        capabilities = try reader.u32("capabilities", at: 116)
+        for index in levels.indices {
+            let offset = SlotState.levelsOffset + index * SlotState.levelSize
+            levels[index] = LevelState(
+                inFlight: try reader.rangeOrNone("range in flight of level \(index)", at: offset),
+                groupStart: try reader.lsn("group start of level \(index)", at: offset + 16),
+                groupCount: try reader.u32("group count of level \(index)", at: offset + 24))
+        }
+        let tail = try reader.bytes16("digest of the last tail", at: 248)
+        lastTailDigest = tail == .zero ? nil : tail
+        let started = try reader.lsn("segments started", at: 264)
+        segmentsStarted = started == .zero ? nil : started
+        gap = try reader.rangeOrNone("gap", at: 272)
+        epochNumber = try reader.u64("epoch number", at: 288, in: 0...FormatLimits.epochNumberMax)
+        epochStart = try reader.lsn("epoch start", at: 296)
+        lastAcknowledged = try reader.u64("time of the last acknowledgement", at: 304)
+    }
+}
