@@ -1,1 +1,44 @@
-#include <fcntl.h>
+#ifndef WALSHIP_CLINUX_H
+#define WALSHIP_CLINUX_H
+
+// What Swift's Glibc overlay cannot reach on Linux. Everything else (open with O_CLOEXEC, mmap, madvise, fdatasync, …) is
+// called from Swift directly. System calls return 0 or a positive errno, so that errno cannot change on the way to Swift.
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/// A number that differs between live threads, in one instruction: pthread_self() is a call, and a thread-local variable
+/// of Swift a call with a lazy check.
+static inline uintptr_t walship_thread_hint(void) { return (uintptr_t)__builtin_thread_pointer(); }
+
+/// Tells the processor that this is a spin loop: Swift has no spelling for the instruction outside the standard library.
+static inline void walship_cpu_pause(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb" ::: "memory");
+#endif
+}
+
+/// fallocate(2), mode 0: hidden from the overlay, which is compiled without _GNU_SOURCE.
+int walship_fallocate(int descriptor, uint64_t offset, uint64_t length);
+
+/// fcntl(2) F_OFD_SETLK on one byte: variadic with a pointer, and its constant needs _GNU_SOURCE. EAGAIN when another open
+/// file description holds a conflicting lock.
+int walship_lock_byte(int descriptor, uint64_t byte, bool exclusive);
+
+/// fcntl(2) F_OFD_SETLK with F_UNLCK on one byte: as above.
+int walship_unlock_byte(int descriptor, uint64_t byte);
+
+/// fcntl(2) F_OFD_GETLK on one byte, as if for an exclusive lock: as above. Sets `*locked` to whether another open file
+/// description holds any lock there; takes none.
+int walship_probe_byte(int descriptor, uint64_t byte, bool *_Nonnull locked);
+
+/// futex(2) FUTEX_WAIT_PRIVATE: syscall(2) is variadic and has no wrapper in glibc. Waits while `*word == expected`, for at
+/// most `timeout` nanoseconds. 0 when woken (perhaps without reason), EAGAIN when the word differed, ETIMEDOUT, EINTR.
+int walship_futex_wait(const uint32_t *_Nonnull word, uint32_t expected, uint64_t timeout);
+
+/// futex(2) FUTEX_WAKE_PRIVATE: as above. Wakes at most `count` threads of this process that wait on `word`.
+void walship_futex_wake(const uint32_t *_Nonnull word, int count);
+
+#endif

@@ -1,24 +1,41 @@
-/// CRC-32C (Castagnoli), reflected, polynomial 0x82F63B78: "123456789" gives 0xE3069283. Bit by bit.
-package struct CRC32C: Sendable {
-    private var state: UInt32
+import CCRC32C
 
-    package init() { state = 0xFFFF_FFFF }
-    package init(state: UInt32) { self.state = state }
-
-    package mutating func update(_ bytes: UnsafeRawBufferPointer) {
-        for unsafe byte in unsafe bytes { update(byte: byte) }
-    }
-
-    package mutating func update(littleEndian value: UInt32) {
-        for shift in stride(from: UInt32(0), to: 32, by: 8) { update(byte: UInt8(truncatingIfNeeded: value >> shift)) }
-    }
-
-    package mutating func update(littleEndian value: UInt64) {
-        for shift in stride(from: UInt64(0), to: 64, by: 8) { update(byte: UInt8(truncatingIfNeeded: value >> shift)) }
-    }
-
+/// A running CRC-32C (Castagnoli, RFC 3720 §12.1): of `"123456789"` it is 0xE3069283.
+///
+/// A value of four bytes without invariants: copy it to remember a state, make it again from `value` to go on from there.
+package struct CRC32C: Hashable, Sendable {
     /// The checksum of everything hashed so far.
-    package var value: UInt32 { ~state }
+    package private(set) var value: UInt32
+
+    /// The state before the first byte.
+    @inline(__always) package init() { value = 0 }
+
+    /// The state in which `value` was read.
+    @inline(__always) package init(state: UInt32) { value = state }
+
+    @inline(__always) package mutating func update(_ bytes: UnsafeRawBufferPointer) {
+        // SAFETY: the buffer is valid for its count during the call, and C only reads it.
+        unsafe value = walship_crc32c(value, bytes.baseAddress, bytes.count)
+    }
+
+    @inline(__always) package mutating func update(_ bytes: RawSpan) {
+        // SAFETY: the buffer is not kept.
+        unsafe bytes.withUnsafeBytes { unsafe update($0) }
+    }
+
+    /// Hashes the eight bytes of `number`, least significant first.
+    @inline(__always) package mutating func update(littleEndian number: UInt64) {
+        var bytes = number.littleEndian
+        // SAFETY: the pointer is to a local of trivial type and is not kept.
+        unsafe withUnsafeBytes(of: &bytes) { unsafe update($0) }
+    }
+
+    /// Hashes the four bytes of `number`, least significant first.
+    @inline(__always) package mutating func update(littleEndian number: UInt32) {
+        var bytes = number.littleEndian
+        // SAFETY: as above.
+        unsafe withUnsafeBytes(of: &bytes) { unsafe update($0) }
+    }
 
     package static func of(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
         var checksum = CRC32C()
@@ -26,8 +43,14 @@ package struct CRC32C: Sendable {
         return checksum.value
     }
 
-    private mutating func update(byte: UInt8) {
-        state ^= UInt32(byte)
-        for _ in 0..<8 { state = (state >> 1) ^ (state & 1 == 1 ? 0x82F6_3B78 : 0) }
+    package static func of(_ bytes: RawSpan) -> UInt32 {
+        var checksum = CRC32C()
+        checksum.update(bytes)
+        return checksum.value
+    }
+
+    package static func of(_ bytes: [UInt8]) -> UInt32 {
+        // SAFETY: the buffer is not kept.
+        unsafe bytes.withUnsafeBytes { unsafe of($0) }
     }
 }
