@@ -1,0 +1,140 @@
+import CLinux
+import Glibc
+import Synchronization
+
+/// One open file description of the running kernel. Owns its descriptor from `init` to `close()`; every call after that
+/// traps, because the number may by then be another file's.
+final class LinuxFile: File {
+    let path: String
+    /// The descriptor, or -1 once closed.
+    private let descriptor: Atomic<Int32>
+
+    /// Zeros are written in pieces of this many bytes where fallocate is missing: large enough that the calls cost little.
+    private static let zeroPiece = 256 << 10
+
+    init(owning descriptor: Int32, path: String) {
+        self.descriptor = Atomic(descriptor)
+        self.path = path
+    }
+
+    deinit { close() }
+
+    private var open: Int32 {
+        let number = descriptor.load(ordering: .relaxed)
+        precondition(number >= 0, "\(path) is used after it was closed")
+        return number
+    }
+
+    /// fstat(2).
+    func status() throws(WALError) -> FileStatus {
+        let descriptor = open
+        var status = stat()
+        try SystemCall.run("fstat", on: path) { unsafe fstat(descriptor, &status) }
+        return FileStatus(status)
+    }
+
+    func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(WALError) -> Int {
+        let descriptor = open
+        let start = fileOffset(offset, buffer.count)
+        var done = 0
+        while done < buffer.count {
+            // SAFETY: a part of the caller's buffer, which lives through the call.
+            let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[done...])
+            let count = try SystemCall.run("pread", on: path) {
+                unsafe pread(descriptor, rest.baseAddress, rest.count, start + off_t(done))
+            }
+            if count == 0 { break }
+            done += count
+        }
+        return done
+    }
+
+    func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(WALError) {
+        let descriptor = open
+        let start = fileOffset(offset, bytes.count)
+        var done = 0
+        while done < bytes.count {
+            // SAFETY: a part of the caller's buffer, which lives through the call.
+            let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[done...])
+            let count = try SystemCall.run("pwrite", on: path) {
+                unsafe pwrite(descriptor, rest.baseAddress, rest.count, start + off_t(done))
+            }
+            // No file of ours does this; without the check it would be a loop without end.
+            if count == 0 { throw .io(operation: "pwrite", path: path, errno: EIO) }
+            done += count
+        }
+    }
+
+    /// On an error the file may have grown; what it held is unchanged. Where the file system has no fallocate (NFS before
+    /// 4.2, some FUSE): zeros are written from the file's end on, as space can be had there in no other way. What lies below
+    /// the end is then taken as allocated: rewriting it could undo a write that another thread is just making.
+    func allocate(offset: UInt64, length: UInt64) throws(WALError) {
+        let descriptor = open
+        precondition(length > 0, "fallocate of nothing")
+        precondition(length <= UInt64(Int64.max) - offset, "fallocate past 2⁶³")
+        let code = try SystemCall.check("fallocate", on: path, allowing: [EOPNOTSUPP]) {
+            walship_fallocate(descriptor, offset, length)
+        }
+        if code == EOPNOTSUPP { try writeZeros(upTo: offset + length) }
+    }
+
+    /// Writes zeros from the file's end to `end`.
+    func writeZeros(upTo end: UInt64) throws(WALError) {
+        var position = try status().size
+        let zeros = [UInt8](repeating: 0, count: LinuxFile.zeroPiece)
+        while position < end {
+            let count = Int(min(UInt64(zeros.count), end - position))
+            try write(count == zeros.count ? zeros : Array(zeros[..<count]), at: position)
+            position += UInt64(count)
+        }
+    }
+
+    func truncate(to size: UInt64) throws(WALError) {
+        let descriptor = open
+        let size = fileOffset(size, 0)
+        try SystemCall.run("ftruncate", on: path) { ftruncate(descriptor, size) }
+    }
+
+    func sync() throws(WALError) {
+        let descriptor = open
+        try SystemCall.run("fdatasync", on: path) { fdatasync(descriptor) }
+    }
+
+    func map(offset: UInt64, length: Int, writable: Bool) throws(WALError) -> any Mapping {
+        try LinuxMapping(descriptor: open, path: path, offset: offset, length: length, writable: writable)
+    }
+
+    func tryLock(byte: UInt64, _ kind: LockKind) throws(WALError) -> Bool {
+        let descriptor = open
+        // fcntl(2): EAGAIN or EACCES, both mean a conflicting lock.
+        let code = try SystemCall.check("fcntl", on: path, allowing: [EAGAIN, EACCES]) {
+            walship_lock_byte(descriptor, byte, kind == .exclusive)
+        }
+        return code == 0
+    }
+
+    func unlock(byte: UInt64) throws(WALError) {
+        let descriptor = open
+        try SystemCall.check("fcntl", on: path) { walship_unlock_byte(descriptor, byte) }
+    }
+
+    func isLockedByOther(byte: UInt64) throws(WALError) -> Bool {
+        let descriptor = open
+        var locked = false
+        try SystemCall.check("fcntl", on: path) { unsafe walship_probe_byte(descriptor, byte, &locked) }
+        return locked
+    }
+
+    /// close(2). Its result is not looked at: Linux releases the descriptor whatever it says (close(2), "Dealing with error
+    /// returns"), and whether bytes are on stable storage is what `sync` has said.
+    func close() {
+        let number = descriptor.exchange(-1, ordering: .relaxed)
+        if number >= 0 { _ = Glibc.close(number) }
+    }
+
+    /// The kernel's offsets are signed.
+    private func fileOffset(_ offset: UInt64, _ count: Int) -> off_t {
+        precondition(offset <= UInt64(Int64.max) - UInt64(count), "\(path): offset \(offset) is past 2⁶³")
+        return off_t(offset)
+    }
+}
