@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "CLinux.h"
 
+#include <sys/prctl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -45,3 +46,5 @@ int walship_futex_wait(const uint32_t *word, uint32_t expected, uint64_t timeout
 void walship_futex_wake(const uint32_t *word, int count) {
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
 }
+
+void walship_set_thread_name(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }

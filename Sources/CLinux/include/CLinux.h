@@ -41,4 +41,7 @@ int walship_futex_wait(const uint32_t *_Nonnull word, uint32_t expected, uint64_
 /// futex(2) FUTEX_WAKE_PRIVATE: as above. Wakes at most `count` threads of this process that wait on `word`.
 void walship_futex_wake(const uint32_t *_Nonnull word, int count);
 
+/// prctl(2) PR_SET_NAME: names the calling thread, at most 15 bytes; prctl is variadic.
+void walship_set_thread_name(const char *_Nonnull name);
+
 #endif

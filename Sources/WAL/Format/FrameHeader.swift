@@ -36,3 +36,12 @@ package struct FrameHeader: Hashable, Sendable {
         return UInt32(payloadCount) | (continuesBatch ? batchFlag : 0)
     }
 }
+
+extension FrameHeader {
+    /// The eight bytes.
+    package var bytes: [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: FrameHeader.size)
+        unsafe bytes.withUnsafeMutableBytes { unsafe store(into: $0) }
+        return bytes
+    }
+}

@@ -1,0 +1,166 @@
+import Synchronization
+
+/// The slow path of appending: making segments, letting old ones go, and records too large to be mapped whole.
+extension LogCore {
+    /// An append that found no room, or a flag in the tail. Allocates first and reserves afterwards, so an error leaves
+    /// nothing reserved.
+    @inline(never)
+    func appendAfterAllocating(_ header: FrameHeader, _ partial: CRC32C, _ payload: UnsafeRawBufferPointer)
+        throws(WALError) -> LSN
+    {
+        let size = UInt64(FrameHeader.size + payload.count)
+        let isLarge = size > UInt64(LogLimits.mappedSegmentsPerRecordMax) * segmentSize
+        let placed = try allocation.withLock { _ throws(WALError) -> LSN? in
+            let word = tail.load(ordering: .acquiring)
+            guard word & TailFlag.closed == 0 else { throw .stopped(cause: committer.stopCause ?? .closed) }
+            // The frozen flag is only ever set under this lock.
+            precondition(word & TailFlag.frozen == 0, "frozen outside of the allocation lock")
+            guard word + size < LogLimits.lsnMax else { throw .noSpace(path: "the log's address space") }
+            if isLarge { return try unsafe appendLarge(header, partial, payload) }
+            try releaseDurable()
+            try allocate(upTo: word + size)
+            return nil
+        }
+        if let placed { return placed }
+        return try unsafe append(payload)
+    }
+
+    /// Makes segments until `end` is backed. Those made before an error stay: empty, and used by the next append.
+    private func allocate(upTo end: UInt64) throws(WALError) {
+        while allocatedEnd.load(ordering: .relaxed) < end {
+            if active.count == LogLimits.activeSegmentsMax { try flushAndReleaseOldest() }
+            let index = allocatedEnd.load(ordering: .relaxed) / segmentSize
+            let segment = try store.makeSegment(index)
+            do throws(WALError) {
+                try active.publish(segment, index: index)
+            } catch {
+                stop(after: error)
+                throw error
+            }
+            allocatedEnd.store((index + 1) * segmentSize, ordering: .sequentiallyConsistent)
+        }
+    }
+
+    /// Lets go of the segments that are durable and that nobody writes to.
+    private func releaseDurable() throws(WALError) {
+        try release(upTo: min(committer.durable.rawValue, slots.lowest(tail: endLSN.rawValue)))
+    }
+
+    /// Too many segments wait for a flush: flush the oldest now, however long that takes.
+    private func flushAndReleaseOldest() throws(WALError) {
+        guard let oldest = active.entries.first else { return }
+        let end = (oldest.index + 1) * segmentSize
+        waitUntilWritten(LSN(end))
+        try committer.waitUntilDurable(LSN(end), written: written)
+        // A slot may hold an old, lower bound for a moment more.
+        var backoff = Backoff()
+        while slots.lowest(tail: endLSN.rawValue) < end { backoff.pause() }
+        try release(upTo: end)
+    }
+
+    private func release(upTo end: UInt64) throws(WALError) {
+        do throws(WALError) {
+            try committer.betweenFlushes { () throws(WALError) in
+                while let segment = active.takeOldest(endingAtOrBelow: end) { try segment.release() }
+            }
+        } catch {
+            stop(after: error)
+            throw .stopped(cause: committer.stopCause ?? .closed)
+        }
+    }
+
+    /// Writes a record that needs more segments than may be mapped: alone, segment by segment, each flushed before it is let go.
+    /// The tail moves when all bytes are in place; the segment in which the record begins is written last, so an error before
+    /// that leaves the log unchanged.
+    private func appendLarge(_ header: FrameHeader, _ partial: CRC32C, _ payload: UnsafeRawBufferPointer)
+        throws(WALError) -> LSN
+    {
+        let word = tail.bitwiseOr(TailFlag.frozen, ordering: .sequentiallyConsistent).oldValue
+        defer { tail.bitwiseAnd(~TailFlag.frozen, ordering: .sequentiallyConsistent) }
+        guard word & TailFlag.closed == 0 else { throw .stopped(cause: committer.stopCause ?? .closed) }
+        waitUntilWritten(LSN(word))
+
+        var header = header
+        header.checksum = FrameChecksum.finish(partial, lsn: LSN(word))
+        let frame = LargeFrame(header: header.bytes, payloadCount: payload.count, start: word)
+        let firstIndex = word / segmentSize
+        let lastIndex = (frame.end - 1) / segmentSize
+        let firstIsActive = allocatedEnd.load(ordering: .relaxed) > word
+        let firstNew = firstIsActive ? firstIndex + 1 : firstIndex
+
+        try dropUnusedSegments(from: firstNew)
+        var last: (any LogSegment)?
+        do throws(WALError) {
+            for index in firstNew...lastIndex {
+                let segment = try store.makeSegment(index)
+                unsafe frame.copy(payload, into: segment.base, of: index, segmentSize: segmentSize)
+                if index == lastIndex {
+                    last = segment
+                } else {
+                    try segment.noteFirstFrame(index == firstIndex ? LSN(word) : nil)
+                    try segment.flush()
+                    try segment.release()
+                }
+            }
+        } catch {
+            try store.discardSegments(from: firstNew)
+            throw error
+        }
+        guard let last else { preconditionFailure("a large record has a last segment") }
+        do throws(WALError) {
+            if firstIsActive {
+                unsafe frame.copy(payload, into: active.base(firstIndex), of: firstIndex, segmentSize: segmentSize)
+            }
+            // The ring finds segments by index modulo its size: nothing old may stay beside one so far ahead.
+            try committer.betweenFlushes { () throws(WALError) in
+                for segment in active.takeAll() {
+                    try segment.flush()
+                    try segment.release()
+                }
+            }
+            try active.publish(last, index: lastIndex)
+            try active.noteCrossing(from: firstIndex, end: frame.end)
+        } catch {
+            stop(after: error)
+            throw .stopped(cause: committer.stopCause ?? .closed)
+        }
+        allocatedEnd.store((lastIndex + 1) * segmentSize, ordering: .sequentiallyConsistent)
+        // Closing sets its bit at any time: keep it.
+        tail.add(frame.end - word, ordering: .sequentiallyConsistent)
+        return LSN(word)
+    }
+
+    /// Segments that were made but not reached by the tail.
+    private func dropUnusedSegments(from index: UInt64) throws(WALError) {
+        try committer.betweenFlushes { () throws(WALError) in
+            for segment in active.takeAll(from: index) { try segment.release() }
+        }
+        allocatedEnd.store(min(allocatedEnd.load(ordering: .relaxed), index * segmentSize), ordering: .sequentiallyConsistent)
+        try store.discardSegments(from: index)
+    }
+}
+
+/// A frame that is written segment by segment.
+private struct LargeFrame {
+    let header: [UInt8]
+    let payloadCount: Int
+    let start: UInt64
+    var end: UInt64 { start + UInt64(FrameHeader.size + payloadCount) }
+
+    /// Copies the part of the frame that lies in segment `index` to its place in that segment's memory.
+    func copy(_ payload: UnsafeRawBufferPointer, into base: UnsafeMutableRawPointer, of index: UInt64, segmentSize: UInt64) {
+        let segment = index * segmentSize..<(index + 1) * segmentSize
+        unsafe header.withUnsafeBytes { unsafe copyPart($0, at: start, into: base, of: segment) }
+        unsafe copyPart(payload, at: start + UInt64(FrameHeader.size), into: base, of: segment)
+    }
+
+    private func copyPart(
+        _ bytes: UnsafeRawBufferPointer, at position: UInt64, into base: UnsafeMutableRawPointer, of segment: Range<UInt64>
+    ) {
+        let part = (position..<position + UInt64(bytes.count)).clamped(to: segment)
+        guard !part.isEmpty, let source = bytes.baseAddress else { return }
+        // SAFETY: `part` lies in both the source and the segment.
+        unsafe (base + Int(part.lowerBound - segment.lowerBound)).copyMemory(
+            from: source + Int(part.lowerBound - position), byteCount: part.count)
+    }
+}

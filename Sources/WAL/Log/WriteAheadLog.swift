@@ -1,0 +1,285 @@
+import Synchronization
+
+/// A crash-safe, append-only log that many threads append to without a lock.
+///
+/// `append` puts a record's bytes into the page cache: they survive the process, not the machine. `sync` makes everything
+/// appended before durable; concurrent syncs share one flush. A record's LSN is the byte offset of its frame and never changes.
+///
+/// Any thread may call anything. After a failed flush the log has stopped: every call that would need it to write throws
+/// `.stopped`; reading goes on; reopen it to recover. Call `close()` when done; a log that is dropped without it is recovered as after a crash.
+public final class WriteAheadLog<Store: LogStore>: Sendable {
+    public let store: Store
+    /// What opening found and did.
+    public let recoveryReport: RecoveryReport
+    /// The identity of the log, and the history of its writers.
+    public let logID: LogID
+    public let epochs: EpochTable
+    public let segmentSize: Int
+    public let maxRecordSize: Int
+    public let isReplica: Bool
+
+    private let configuration: LogConfiguration
+    private let core: LogCore
+    private let keeper: NamedThread
+    private let lifecycle = Mutex(Lifecycle.open)
+
+    private enum Lifecycle { case open, closed }
+
+    /// Opens the log that `store` holds, recovering what a crash left, or begins one.
+    /// On an error nothing is open, and what was there is as before.
+    public init(store: Store, configuration: LogConfiguration = .init()) throws(WALError) {
+        let opening = try store.open(configuration)
+        do throws(WALError) {
+            let core = try LogCore(store: store, opening: opening)
+            let committer = core.committer
+            keeper = try NamedThread(name: "wal-keeper") { committer.runKeeper { core.written() } }
+            self.core = core
+        } catch {
+            try? store.close(durable: opening.end, clean: false)
+            throw error
+        }
+        self.store = store
+        self.configuration = configuration
+        recoveryReport = opening.report
+        logID = opening.logID
+        epochs = opening.epochs
+        segmentSize = opening.segmentSize
+        maxRecordSize = opening.maxRecordSize
+        isReplica = opening.isReplica
+    }
+
+    deinit { try? end(flush: false) }
+
+    // MARK: Appending
+
+    /// Appends one record. On return its bytes are in the page cache, not yet on stable storage; see `sync`.
+    ///
+    /// - Returns: the record's LSN.
+    /// - Throws: `.recordTooLarge` and `.noSpace`, the log being unchanged and usable; `.stopped` when it takes no more appends.
+    @discardableResult
+    @inline(__always)
+    public func append(_ record: UnsafeRawBufferPointer) throws(WALError) -> LSN { unsafe try core.append(record) }
+
+    /// As `append(_: UnsafeRawBufferPointer)`.
+    @discardableResult
+    public func append(_ record: RawSpan) throws(WALError) -> LSN {
+        let result = unsafe record.withUnsafeBytes { bytes in
+            Result { () throws(WALError) in try unsafe core.append(bytes) }
+        }
+        return try result.get()
+    }
+
+    /// As `append(_: UnsafeRawBufferPointer)`.
+    @discardableResult
+    public func append(_ record: [UInt8]) throws(WALError) -> LSN {
+        let result = unsafe record.withUnsafeBytes { bytes in
+            Result { () throws(WALError) in try unsafe core.append(bytes) }
+        }
+        return try result.get()
+    }
+
+    /// As `append(_: UnsafeRawBufferPointer)`: the text's UTF-8 bytes.
+    @discardableResult
+    public func append(_ record: String.UTF8View) throws(WALError) -> LSN {
+        if let result = unsafe record.withContiguousStorageIfAvailable({ bytes in
+            Result { () throws(WALError) in unsafe try core.append(UnsafeRawBufferPointer(bytes)) }
+        }) {
+            return try result.get()
+        }
+        return try append(Array(record))
+    }
+
+    // MARK: Durability
+
+    /// Makes every record appended before the call durable: on return all below the returned LSN is on stable storage, file and directory
+    /// entry included. Concurrent calls share flushes. Blocks the thread; from async code use the async form.
+    ///
+    /// - Throws: `.stopped` after a failed flush, which is final: no later sync can make those bytes durable.
+    @discardableResult
+    public func sync() throws(WALError) -> LSN {
+        let target = core.endLSN
+        core.waitUntilWritten(target)
+        try core.committer.waitUntilDurable(target, written: core.written)
+        return target
+    }
+
+    /// As `sync()`, without blocking the cooperative pool. Throws `.cancelled` when the task is cancelled; then it is not known
+    /// whether the records are durable.
+    @discardableResult
+    public func sync() async throws(WALError) -> LSN {
+        let target = core.endLSN
+        core.waitUntilWritten(target)
+        let core = core
+        try await core.committer.waitUntilDurable(target, written: { core.written() })
+        return target
+    }
+
+    /// Appends a record and makes it and all before it durable. If the flush fails the record is not acknowledged, and the log has stopped.
+    @discardableResult
+    public func appendAndSync(_ record: [UInt8]) throws(WALError) -> LSN {
+        let lsn = try append(record)
+        try sync()
+        return lsn
+    }
+
+    /// As `appendAndSync(_:)`, without blocking the cooperative pool.
+    @discardableResult
+    public func appendAndSync(_ record: [UInt8]) async throws(WALError) -> LSN {
+        let lsn = try append(record)
+        try await sync()
+        return lsn
+    }
+
+    /// Returns when everything below `lsn` is in the page cache. `lsn` is at most `endLSN`; what is missing are copies in progress.
+    public func waitUntilWritten(_ lsn: LSN) { core.waitUntilWritten(lsn) }
+
+    /// Returns when everything below `lsn` is durable: at once, after a flush of what is written already, or after the flush that covers records
+    /// which are still to be appended. Throws `.cancelled`, or `.stopped` when that can no longer come.
+    public func waitUntilDurable(_ lsn: LSN) async throws(WALError) {
+        let core = core
+        try await core.committer.waitUntilDurable(lsn, written: { core.written() })
+    }
+
+    // MARK: Positions
+
+    /// The first record that is still there, or the end of an empty log.
+    public var headLSN: LSN { lifecycle.withLock { $0 == .open ? store.headLSN : core.committer.durable } }
+    /// Everything below is in the page cache, nothing missing before it.
+    public var writtenLSN: LSN { core.written() }
+    /// Everything below is on stable storage.
+    public var durableLSN: LSN { core.committer.durable }
+    /// Where the next record goes.
+    public var endLSN: LSN { core.endLSN }
+    /// Bytes from the head to the end, headers included.
+    public var length: UInt64 { endLSN.distance(from: headLSN) }
+    public var isEmpty: Bool { length == 0 }
+
+    // MARK: Reading
+
+    /// How far an iteration goes.
+    public enum ReadLimit: Hashable, Sendable {
+        /// Up to what is in the page cache now: may read records that power loss still takes back.
+        case written
+        /// Up to what is durable now.
+        case durable
+    }
+
+    /// What `iterFrom` does when its position was truncated away.
+    public typealias IfTruncated = TruncatedPositionPolicy
+
+    /// The records from the head up to the limit as it is now.
+    public func iter(upTo limit: ReadLimit = .durable) -> RecordSequence {
+        iterFrom(.zero, ifTruncated: .startAtHead, upTo: limit)
+    }
+
+    /// The records from `lsn`, which is a record's LSN, up to the limit as it is now. Found in constant time. At or past the end it is
+    /// empty; an LSN inside a record yields `.corruption`, because no frame begins there.
+    public func iterFrom(_ lsn: LSN, ifTruncated: IfTruncated = .fail, upTo limit: ReadLimit = .durable) -> RecordSequence {
+        let head = headLSN
+        let start: Result<LSN, WALError> =
+            lsn >= head ? .success(lsn) : ifTruncated == .startAtHead ? .success(head) : .failure(.positionLost(head: head))
+        return RecordSequence(source: source, start: start, end: limit == .written ? writtenLSN : durableLSN)
+    }
+
+    private var source: RecordSource {
+        let store = store
+        return RecordSource(
+            makeReader: { () throws(WALError) in store.makeReader() },
+            checksums: FrameChecksums(logID: logID, epochs: epochs), maxRecordSize: maxRecordSize,
+            segmentSize: UInt64(segmentSize), policy: configuration.recoveryPolicy)
+    }
+
+    // MARK: Truncation
+
+    /// Removes records below `lsn` as far as every slot allows: the head becomes the greatest record and batch boundary at or below `lsn`, the durable
+    /// LSN and every slot. Safe beside appends, syncs and readers.
+    ///
+    /// - Returns: the new head, durable.
+    @discardableResult
+    public func truncateBefore(_ lsn: LSN) throws(WALError) -> LSN {
+        try requireOpen()
+        return try store.truncateBefore(lsn, durable: durableLSN)
+    }
+
+    /// Holds truncation at `lsn` (at or above the head, at or below the durable LSN) until `unpin`, across restarts. Moves a pin of that name.
+    public func pin(_ name: String, at lsn: LSN) throws(WALError) {
+        try requireOpen()
+        try store.pin(name, at: lsn, durable: durableLSN)
+    }
+
+    /// Lets truncation pass. A missing pin is no error.
+    public func unpin(_ name: String) throws(WALError) {
+        try requireOpen()
+        try store.unpin(name)
+    }
+
+    private func requireOpen() throws(WALError) {
+        if lifecycle.withLock({ $0 == .closed }) { throw .stopped(cause: .closed) }
+    }
+
+    // MARK: Closing
+
+    /// Makes everything appended durable and lets go of the log: another may open it on return. Appends under way finish; later ones throw
+    /// `.stopped`. Nothing may iterate any more. A second call does nothing.
+    ///
+    /// - Throws: `.stopped` when the last flush failed; the log is closed all the same.
+    public func close() throws(WALError) { try end(flush: true) }
+
+    private func end(flush: Bool) throws(WALError) {
+        let isFirst = lifecycle.withLock { state in
+            defer { state = .closed }
+            return state == .open
+        }
+        guard isFirst else { return }
+        core.closeTail()
+        var failure: WALError?
+        func attempt(_ body: () throws(WALError) -> Void) {
+            do throws(WALError) { try body() } catch { if failure == nil { failure = error } }
+        }
+        if flush && !isReplica {
+            attempt { () throws(WALError) in try core.committer.waitUntilDurable(core.endLSN, written: core.written) }
+        }
+        core.committer.stopKeeper()
+        keeper.join()
+        if flush && failure == nil { attempt { () throws(WALError) in try store.noteIdle() } }
+        core.committer.refuse(.closed)
+        for segment in core.active.takeAll() { attempt { () throws(WALError) in try segment.release() } }
+        let clean = flush && failure == nil
+        attempt { () throws(WALError) in try store.close(durable: core.committer.durable, clean: clean) }
+        if let failure { throw failure }
+    }
+}
+
+/// What an iteration does when its position was truncated away.
+public enum TruncatedPositionPolicy: Hashable, Sendable {
+    /// It begins at the head.
+    case startAtHead
+    /// It yields `.positionLost` and ends. Shippers and followers always ask for this.
+    case fail
+}
+
+/// The usual log: a directory of segments.
+public typealias SegmentedLog = WriteAheadLog<SegmentedStore>
+/// A small log in one file.
+public typealias FileLog = WriteAheadLog<FileStore>
+/// A log in memory.
+public typealias MemoryLog = WriteAheadLog<MemoryStore>
+
+extension WriteAheadLog where Store == SegmentedStore {
+    /// Opens the log in `directory`, or begins one there. `segmentSize` in bytes, a multiple of 4096, 4 KiB to 1 GiB; nil takes that of the log
+    /// that is there, or 16 MiB. See `init(store:configuration:)`; throws `.locked`, `.notALog`, `.parameterMismatch`, `.corruption`, `.copiedWhileLive`,
+    /// `.noSpace`, `.io`.
+    public static func open(
+        directory: String, segmentSize: Int? = nil, configuration: LogConfiguration = .init()
+    ) throws(WALError) -> SegmentedLog {
+        try SegmentedLog(
+            store: SegmentedStore(directory: directory, segmentSize: segmentSize), configuration: configuration)
+    }
+}
+
+extension WriteAheadLog where Store == FileStore {
+    /// Opens the log in the file `path`, or begins one there. Throws as `open(directory:)`.
+    public static func open(path: String, configuration: LogConfiguration = .init()) throws(WALError) -> FileLog {
+        try FileLog(store: FileStore(path: path), configuration: configuration)
+    }
+}

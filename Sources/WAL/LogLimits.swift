@@ -1,0 +1,31 @@
+/// Every limit of the log in one place, with its unit and reason.
+public enum LogLimits {
+    /// Bytes. The unit of pages, mappings and feet.
+    public static let pageSize = 4096
+    /// Bytes. One page.
+    public static let segmentSizeMin = 4096
+    /// Bytes. Larger segments would make restores and copies coarse without making appends faster.
+    public static let segmentSizeMax = 1 << 30
+    /// Bytes. 16 MiB compress well and are one convenient upload.
+    public static let segmentSizeDefault = 16 << 20
+    /// Bytes. What is hashed and copied in one append.
+    public static let maxRecordSizeDefault = 64 << 20
+    /// Bytes. The length field has 31 bits.
+    public static let maxRecordSizeMax = 1 << 30
+    /// Bytes. Two bits of the reservation word are flags.
+    public static let lsnMax: UInt64 = 1 << 62
+    /// Segments that are mapped and have a descriptor at one time; the oldest is flushed before one more is made.
+    static let activeSegmentsMax = 12
+    /// A record that needs more new segments than this is written segment by segment instead of being mapped whole.
+    static let mappedSegmentsPerRecordMax = 4
+    /// Nanoseconds between two writes of a segment's durable cell: what may be ambiguous after power loss.
+    package static let durableCellInterval: UInt64 = 10_000_000
+    /// Nanoseconds between two entries of the commit-time index.
+    package static let timeIndexInterval: UInt64 = 1_000_000_000
+    /// Bytes of one sequential read.
+    package static let readSize = 1 << 20
+    /// Nanoseconds. How long one process waits for another's maintenance (which never spans a network request).
+    package static let maintenanceWaitMax: UInt64 = 10_000_000_000
+    /// Slots (destinations and pins) of one log.
+    package static let slotsMax = 256
+}

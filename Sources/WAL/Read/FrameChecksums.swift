@@ -1,0 +1,29 @@
+/// The checksums of a log's frames over all its epochs: the epoch of a frame is the one with the greatest start at or below its LSN.
+package struct FrameChecksums: Sendable {
+    private let logID: LogID
+    private let epochs: EpochTable
+    private var checksum: FrameChecksum
+    /// Where the cached checksum is valid.
+    private var range: Range<UInt64>
+
+    package init(logID: LogID, epochs: EpochTable) {
+        self.logID = logID
+        self.epochs = epochs
+        checksum = FrameChecksum(logID: logID, epoch: epochs.current.id)
+        range = epochs.current.start.rawValue..<UInt64.max
+    }
+
+    /// Whether the frame is what was written at this position of this log.
+    package mutating func verifies(_ header: FrameHeader, payload: UnsafeRawBufferPointer, lsn: LSN) -> Bool {
+        guard header.checksum != 0 else { return false }
+        if !range.contains(lsn.rawValue) { select(lsn) }
+        return unsafe checksum.value(lengthField: header.lengthField, payload: payload, lsn: lsn) == header.checksum
+    }
+
+    private mutating func select(_ lsn: LSN) {
+        let epoch = epochs.epoch(at: lsn)
+        let next = epochs.epochs.first { $0.start > lsn }
+        checksum = FrameChecksum(logID: logID, epoch: epoch.id)
+        range = min(epoch.start.rawValue, lsn.rawValue)..<(next?.start.rawValue ?? UInt64.max)
+    }
+}

@@ -1,0 +1,123 @@
+/// Walks frames in LSN order with large reads, verifying each before it is believed.
+///
+/// Owns its reader and one buffer; one thread at a time. Memory: `LogLimits.readSize`, or one record where that is more.
+final class FrameCursor {
+    enum Step {
+        case record(Record)
+        /// The position is the limit.
+        case end
+        /// What is at the position is not an intact frame.
+        case fault(FrameFault)
+    }
+
+    private let reader: any LogBytesReader
+    private var checksums: FrameChecksums
+    private let maxRecordSize: Int
+    /// No frame that ends past this is believed.
+    private(set) var limit: LSN
+    private(set) var position: LSN
+    private var buffer: ReadBuffer
+    private var bufferStart: LSN
+    private var bufferCount = 0
+
+    init(
+        reader: any LogBytesReader, checksums: FrameChecksums, maxRecordSize: Int, position: LSN, limit: LSN,
+        readSize: Int = LogLimits.readSize
+    ) {
+        self.reader = reader
+        self.checksums = checksums
+        self.maxRecordSize = maxRecordSize
+        self.position = position
+        self.limit = limit
+        buffer = ReadBuffer(capacity: readSize)
+        bufferStart = position
+    }
+
+    /// The frame at the position; the position moves behind it if it is intact. An I/O error is thrown, never taken for a fault.
+    func next() throws(WALError) -> Step {
+        guard position < limit else { return .end }
+        guard try fill(FrameHeader.size) else { return .fault(.beyondEnd) }
+        let header = unsafe FrameHeader(load: bytes(at: 0, count: FrameHeader.size))
+        if header.checksum == 0 { return .fault(header.lengthField == 0 ? .zeros : .checksumMismatch) }
+        // The length is not to be trusted before the checksum: compare it with every limit before anything is allocated.
+        let count = header.payloadCount
+        guard count <= maxRecordSize else { return .fault(.tooLong(count)) }
+        guard UInt64(FrameHeader.size + count) <= limit.distance(from: position) else { return .fault(.beyondEnd) }
+        guard try fill(FrameHeader.size + count) else { return .fault(.beyondEnd) }
+        let payload = unsafe bytes(at: FrameHeader.size, count: count)
+        guard unsafe checksums.verifies(header, payload: payload, lsn: position) else { return .fault(.checksumMismatch) }
+        let record = Record(
+            lsn: position, continuesBatch: header.continuesBatch, buffer: buffer,
+            offset: Int(position.distance(from: bufferStart)) + FrameHeader.size, count: count)
+        position = record.endLSN
+        return .record(record)
+    }
+
+    /// Goes on elsewhere; `position` is believed to be a frame's boundary until the frame there says otherwise.
+    func seek(to position: LSN) {
+        if position < bufferStart || position > bufferStart.advanced(by: UInt64(bufferCount)) {
+            bufferStart = position
+            bufferCount = 0
+        }
+        self.position = position
+    }
+
+    /// The length that the damaged frame at the position claims, if it is one that could be.
+    func claimedEnd() throws(WALError) -> LSN? {
+        guard position < limit, try fill(FrameHeader.size) else { return nil }
+        let header = unsafe FrameHeader(load: bytes(at: 0, count: FrameHeader.size))
+        let size = UInt64(FrameHeader.size + header.payloadCount)
+        guard header.payloadCount <= maxRecordSize, size <= limit.distance(from: position) else { return nil }
+        return position.advanced(by: size)
+    }
+
+    func firstFrame(inSegment index: UInt64) throws(WALError) -> LSN? { try reader.firstFrame(inSegment: index) }
+
+    /// The position has been passed and may change under us: what was read ahead is read anew.
+    func forget() { bufferCount = 0; bufferStart = position }
+
+    func raise(limit: LSN) { self.limit = max(self.limit, limit) }
+
+    private func bytes(at offset: Int, count: Int) -> UnsafeRawBufferPointer {
+        let start = Int(position.distance(from: bufferStart)) + offset
+        precondition(start + count <= bufferCount, "bytes that were not read")
+        // SAFETY: the range was filled.
+        return unsafe UnsafeRawBufferPointer(start: buffer.base + start, count: count)
+    }
+
+    /// Makes `count` bytes at the position available; false where the log's storage ends before.
+    private func fill(_ count: Int) throws(WALError) -> Bool {
+        let start = position.distance(from: bufferStart)
+        if start + UInt64(count) <= UInt64(bufferCount) { return true }
+        let capacity = max(LogLimits.readSize, count)
+        // Records that are still held keep the old buffer.
+        if !isKnownUniquelyReferenced(&buffer) || buffer.capacity < capacity { buffer = ReadBuffer(capacity: capacity) }
+        bufferStart = position
+        bufferCount = 0
+        let wanted = Int(min(UInt64(buffer.capacity), limit.distance(from: position)))
+        // SAFETY: `wanted` is at most the capacity, and nobody else refers to the buffer.
+        bufferCount = unsafe try reader.read(
+            into: UnsafeMutableRawBufferPointer(start: buffer.base, count: wanted), at: position)
+        return bufferCount >= count
+    }
+}
+
+/// Why the bytes at a position are not an intact frame.
+enum FrameFault: Hashable, Sendable {
+    /// Eight zero bytes: nothing was written here.
+    case zeros
+    case checksumMismatch
+    /// The length field is greater than the log's maximum record size.
+    case tooLong(Int)
+    /// The frame would end past the readable end.
+    case beyondEnd
+
+    var reason: String {
+        switch self {
+        case .zeros: "zeros where a frame must be"
+        case .checksumMismatch: "the frame's checksum does not match"
+        case .tooLong(let count): "the frame claims \(count) bytes, more than the log's maximum"
+        case .beyondEnd: "the frame does not end before the log does"
+        }
+    }
+}

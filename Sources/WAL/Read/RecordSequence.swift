@@ -1,0 +1,109 @@
+/// The records of a log from a position up to a fixed end, in LSN order.
+///
+/// Elements are results: a damaged record is yielded once as `.corruption`; then the iteration ends, or goes on at the next position that is
+/// known (`RecoveryPolicy`). Truncation that overtakes the iteration is `.positionLost`, an I/O error is `.io`; both end it.
+/// Each iterator holds at most one descriptor and one buffer; use it from one thread at a time.
+public struct RecordSequence: Sequence, Sendable {
+    let source: RecordSource
+    let start: Result<LSN, WALError>
+    let end: LSN
+
+    public func makeIterator() -> RecordIterator { RecordIterator(source: source, start: start, end: end) }
+}
+
+/// What an iteration needs to know of its log.
+struct RecordSource: Sendable {
+    let makeReader: @Sendable () throws(WALError) -> any LogBytesReader
+    let checksums: FrameChecksums
+    let maxRecordSize: Int
+    let segmentSize: UInt64
+    let policy: RecoveryPolicy
+}
+
+/// Iterates over a `RecordSequence`. Not for use from two threads at once.
+public final class RecordIterator: IteratorProtocol {
+    public typealias Element = Result<Record, WALError>
+
+    private let source: RecordSource
+    private let start: Result<LSN, WALError>
+    private let end: LSN
+    private var cursor: FrameCursor?
+    private var isDone = false
+
+    init(source: RecordSource, start: Result<LSN, WALError>, end: LSN) {
+        self.source = source
+        self.start = start
+        self.end = end
+    }
+
+    public func next() -> Result<Record, WALError>? {
+        if isDone { return nil }
+        do throws(WALError) {
+            let start = try start.get()
+            guard start < end else {
+                isDone = true
+                return nil
+            }
+            return try step(try openCursor(at: start))
+        } catch {
+            isDone = true
+            return .failure(error)
+        }
+    }
+
+    /// Opens the log's bytes when the first record is asked for.
+    private func openCursor(at start: LSN) throws(WALError) -> FrameCursor {
+        if let cursor { return cursor }
+        let cursor = FrameCursor(
+            reader: try source.makeReader(), checksums: source.checksums, maxRecordSize: source.maxRecordSize,
+            position: start, limit: end)
+        self.cursor = cursor
+        return cursor
+    }
+
+    private func step(_ cursor: FrameCursor) throws(WALError) -> Result<Record, WALError>? {
+        switch try cursor.next() {
+        case .record(let record): return .success(record)
+        case .end:
+            isDone = true
+            return nil
+        case .fault(let fault):
+            let damaged = cursor.position
+            isDone = source.policy == .skipBadRecords ? !(try resume(cursor, after: damaged)) : true
+            return .failure(.corruption(lsn: damaged, reason: fault.reason))
+        }
+    }
+
+    /// Finds the next position to believe in: where the damaged frame says that it ends, else where a later segment's foot says that a frame
+    /// begins. Two chained intact frames are believed, or one that ends exactly at the end; a single one is not.
+    private func resume(_ cursor: FrameCursor, after damaged: LSN) throws(WALError) -> Bool {
+        if let claimed = try cursor.claimedEnd(), try isBelievable(claimed, cursor) { return true }
+        var index = damaged.rawValue / source.segmentSize + 1
+        while index * source.segmentSize < end.rawValue {
+            if let first = try cursor.firstFrame(inSegment: index), first > damaged, try isBelievable(first, cursor) { return true }
+            index += 1
+        }
+        return false
+    }
+
+    /// Leaves the cursor at `candidate` if what is there is believed.
+    private func isBelievable(_ candidate: LSN, _ cursor: FrameCursor) throws(WALError) -> Bool {
+        if candidate == end {
+            cursor.seek(to: candidate)
+            return true
+        }
+        cursor.seek(to: candidate)
+        for _ in 0..<2 {
+            switch try cursor.next() {
+            case .record(let record):
+                if record.endLSN == end {
+                    cursor.seek(to: candidate)
+                    return true
+                }
+            case .end, .fault: return false
+            }
+        }
+        cursor.seek(to: candidate)
+        return true
+    }
+}

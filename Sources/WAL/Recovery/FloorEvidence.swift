@@ -1,0 +1,47 @@
+/// Up to where a log is known to be durable, and by whom.
+///
+/// Every source is a lower bound that was true when it was written, so the greatest counts.
+struct FloorEvidence: Sendable {
+    /// The greatest source that is a record and batch boundary: where the scan begins.
+    private(set) var boundary: LSN
+    /// The greatest of all: what the scan has to reach. A checkpoint at a segment's end is no boundary.
+    private(set) var floor: LSN
+    /// A cell of an epoch that the facts do not know, above the head.
+    private(set) var isEpochUnknown = false
+    /// Sequence number that the next durable cell takes.
+    private(set) var nextCellSequence: UInt64 = 1
+
+    /// At most this many windows can have been active at one time, so no older foot says more.
+    private static let feetRead = LogLimits.activeSegmentsMax + 2
+
+    static func gather(
+        facts: Facts, epochs: EpochTable, control: ControlFile, isCopied: Bool, windows: [UInt64], medium: any LogMedium,
+        slots: SlotDirectory, boot: BootID
+    ) throws(WALError) -> FloorEvidence {
+        var evidence = FloorEvidence(boundary: facts.floor, floor: facts.floor)
+        if !isCopied && control.live.isInitialised && control.live.boot == boot {
+            evidence.raise(boundary: control.live.durable)
+        }
+        let wanted = windows.filter { ($0 + 1) * medium.windowSize > facts.head.rawValue }.suffix(feetRead)
+        for index in wanted.reversed() {
+            let foot = try medium.foot(index)
+            for case .success(let cell?) in foot.cells {
+                evidence.nextCellSequence = max(evidence.nextCellSequence, cell.sequence + 1)
+                if cell.epoch == epochs.current.id {
+                    evidence.raise(boundary: cell.durable)
+                } else if cell.durable > facts.head && !epochs.epochs.contains(where: { $0.id == cell.epoch }) {
+                    evidence.isEpochUnknown = true
+                }
+            }
+        }
+        for slot in try slots.states(expecting: facts.logID) where slot.epoch == epochs.current.id {
+            evidence.floor = max(evidence.floor, slot.position, slot.archived)
+        }
+        return evidence
+    }
+
+    private mutating func raise(boundary lsn: LSN) {
+        boundary = max(boundary, lsn)
+        floor = max(floor, lsn)
+    }
+}

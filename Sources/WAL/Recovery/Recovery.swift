@@ -1,0 +1,142 @@
+/// Brings the tail of a log that nobody else writes into order: gathers evidence, asks the table, acts.
+///
+/// Under the writer's lock. On a refusal nothing was changed.
+struct Recovery {
+    let paths: LogPaths
+    let fileSystem: any FileSystem
+    let control: ControlFile
+    let medium: any LogMedium
+    let slots: SlotDirectory
+    let configuration: LogConfiguration
+    let boot: BootID
+    /// Published before the first rename or unlink.
+    let incarnation: Incarnation
+
+    struct Result {
+        var facts: Facts
+        var end: LSN
+        var report: RecoveryReport
+        var nextCellSequence: UInt64
+    }
+
+    func run(facts: Facts, epochs: EpochTable, isCopied: Bool) throws(WALError) -> Result {
+        let windows = try medium.windows()
+        let floor = try FloorEvidence.gather(
+            facts: facts, epochs: epochs, control: control, isCopied: isCopied, windows: windows, medium: medium,
+            slots: slots, boot: boot)
+        let missing = Recovery.firstMissing(windows, head: facts.head, floor: floor.floor, windowSize: medium.windowSize)
+        let source = recordSource(facts, epochs)
+        let scan = scan(from: floor.boundary, windows: windows, source: source)
+        let evidence = TailEvidence(
+            stop: scan.stop,
+            reach: scan.end < floor.floor ? .belowFloor : scan.end == floor.floor ? .atFloor : .aboveFloor,
+            hasStrayBytes: scan.strayBytes > 0, isSegmentMissing: missing != nil, isEpochUnknown: floor.isEpochUnknown,
+            isTruncationUnfinished: facts.discardFrom != nil, isCopied: isCopied, isReplica: facts.isReplica)
+        let decision = TailDecision.decide(evidence)
+        if case .refuse(let refusal) = decision {
+            throw refusalError(refusal, scan: scan, floor: floor.floor, missing: missing)
+        }
+        if configuration.verify == .full { try verify(from: facts.head, to: floor.boundary, source: source) }
+        return try act(decision, facts: facts, epochs: epochs, floor: floor, scan: scan, windows: windows)
+    }
+
+    private func act(
+        _ decision: TailDecision, facts: Facts, epochs: EpochTable, floor: FloorEvidence, scan: TailScan, windows: [UInt64]
+    ) throws(WALError) -> Result {
+        var facts = facts
+        var end = scan.end
+        var reason: DiscardReason?
+        switch decision {
+        case .refuse: preconditionFailure("refusals were thrown")
+        case .readOnly: break
+        case .ready:
+            try medium.removeLeftovers()
+            try medium.removeWindows(below: facts.head)
+            // Prepared and never used.
+            let last = end.rawValue / medium.windowSize
+            if windows.contains(where: { $0 > last }) { try medium.removeWindows(from: last + 1) }
+        case .cut(let why):
+            reason = why
+            try medium.removeLeftovers()
+            try cut(at: end, firstFrame: scan.firstFrameInLastWindow)
+            facts.floor = end
+            facts = try control.writeFacts(facts, epochs: epochs)
+            try medium.removeWindows(below: facts.head)
+        case .finishTruncation:
+            reason = .interruptedTruncation
+            end = facts.discardFrom ?? end
+            try medium.removeLeftovers()
+            try cut(at: end, firstFrame: nil)
+            facts.floor = end
+            facts.discardFrom = nil
+            facts = try control.writeFacts(facts, epochs: epochs)
+        }
+        let recovered = end > floor.boundary ? end.distance(from: floor.boundary) : 0
+        let report = RecoveryReport(
+            floor: floor.floor, end: end, recordsRecovered: recovered > 0 ? scan.records : 0, bytesRecovered: recovered,
+            bytesDiscarded: reason == nil ? 0 : scan.strayBytes + (scan.end > end ? scan.end.distance(from: end) : 0),
+            discardReason: reason)
+        return Result(facts: facts, end: end, report: report, nextCellSequence: floor.nextCellSequence)
+    }
+
+    /// Replaces the last window by a copy up to `end`. No space for the copy: nothing was changed.
+    private func cut(at end: LSN, firstFrame: LSN?) throws(WALError) {
+        let prepared = try medium.prepareCut(at: end, firstFrame: firstFrame)
+        control.live.incarnation = incarnation
+        try medium.finish(prepared)
+    }
+
+    func recordSource(_ facts: Facts, _ epochs: EpochTable) -> RecordSource {
+        let medium = medium
+        let head = facts.head
+        return RecordSource(
+            makeReader: { () throws(WALError) in medium.makeReader(head: { head }) },
+            checksums: FrameChecksums(logID: facts.logID, epochs: epochs), maxRecordSize: facts.maxRecordSize,
+            segmentSize: medium.windowSize, policy: .stopAtFirstError)
+    }
+
+    private func scan(from boundary: LSN, windows: [UInt64], source: RecordSource) -> TailScan {
+        let size = medium.windowSize
+        var contiguous = boundary.rawValue / size
+        let present = Set(windows)
+        while present.contains(contiguous) { contiguous += 1 }
+        let storageEnd = max(boundary.rawValue, windows.last.map { ($0 + 1) * size } ?? 0)
+        return TailScan.run(
+            from: boundary, limit: LSN(contiguous * size), source: source, storageEnd: LSN(storageEnd))
+    }
+
+    private func verify(from head: LSN, to boundary: LSN, source: RecordSource) throws(WALError) {
+        for element in RecordSequence(source: source, start: .success(head), end: boundary) { _ = try element.get() }
+    }
+
+    /// The first window between the head and the floor that is not there.
+    static func firstMissing(_ windows: [UInt64], head: LSN, floor: LSN, windowSize: UInt64) -> UInt64? {
+        let first = head.rawValue / windowSize
+        // A window is needed where bytes below the floor lie in it; the head's own, where the head is not on its start.
+        let needed = max((floor.rawValue + windowSize - 1) / windowSize, (head.rawValue + windowSize - 1) / windowSize)
+        guard first < needed else { return nil }
+        let present = Set(windows)
+        return (first..<needed).first { !present.contains($0) }
+    }
+
+    private func refusalError(_ refusal: TailDecision.Refusal, scan: TailScan, floor: LSN, missing: UInt64?) -> WALError {
+        switch refusal {
+        case .readError: return scan.readError ?? .io(operation: "pread", path: paths.name, errno: 5)
+        case .copiedWhileLive:
+            return .copiedWhileLive(path: paths.name, lsn: missing.map { LSN($0 * medium.windowSize) } ?? scan.end)
+        case .missingSegment:
+            let index = missing ?? 0
+            return .corruption(
+                lsn: LSN(index * medium.windowSize),
+                reason: "segment \(SegmentName(index: index).fileName) is missing, and the log is durable up to LSN \(floor); put the file back or restore from the archive")
+        case .staleFacts:
+            return .corruption(
+                lsn: scan.end,
+                reason: "segments were written in an epoch that \(paths.control) does not know: the control file is older than they are; put the right one back or restore from the archive")
+        case .corruption:
+            return .corruption(
+                lsn: scan.end,
+                reason: "\((scan.fault ?? .zeros).reason), and the log is durable up to LSN \(floor); repair it from the archive")
+        }
+    }
+}

@@ -1,0 +1,83 @@
+/// Moves the head of a log and takes away what lies below it: the one place where bytes are deleted, for the writer and for sidecars.
+///
+/// Everything happens under the maintenance lock: facts are re-read there, the slots are read there, and the head is durable before the first
+/// segment goes. Safe beside appends, syncs and readers.
+struct PrefixTruncation {
+    let paths: LogPaths
+    let fileSystem: any FileSystem
+    let time: any TimeSource
+    let control: ControlFile
+    let medium: any LogMedium
+    let slots: SlotDirectory
+
+    /// The head becomes the greatest record and batch boundary at or below `lsn` and every slot. `durable` is the log's own.
+    func truncateBefore(_ lsn: LSN, durable: LSN) throws(WALError) -> LSN {
+        try LogLock.underMaintenance(paths, fileSystem, time) { () throws(WALError) in
+            var facts = try control.requireFacts()
+            var target = min(lsn, durable)
+            switch try slots.hold(expecting: facts.logID) {
+            case .nothing: break
+            case .from(let held, _): target = min(target, held)
+            case .everything: return facts.head
+            }
+            guard target > facts.head else {
+                // An earlier removal may have been interrupted.
+                try medium.removeWindows(below: facts.head)
+                return facts.head
+            }
+            let epochs = try control.epochTable(facts)
+            let head = facts.head
+            let medium = medium
+            let search = BoundarySearch(
+                reader: medium.makeReader(head: { head }), checksums: FrameChecksums(logID: facts.logID, epochs: epochs),
+                maxRecordSize: facts.maxRecordSize, segmentSize: medium.windowSize, head: head, durable: durable)
+            let boundary = try search.greatestBoundary(atOrBelow: target)
+            precondition(boundary >= facts.head, "the head does not go back")
+            precondition(boundary <= target, "the head does not pass a slot")
+            guard boundary > facts.head else { return facts.head }
+            facts.head = boundary
+            facts.floor = max(facts.floor, boundary)
+            _ = try control.writeFacts(facts, epochs: epochs)
+            control.live.head = boundary
+            try medium.removeWindows(below: boundary)
+            return boundary
+        }
+    }
+
+    func pin(_ name: String, at lsn: LSN, durable: LSN) throws(WALError) {
+        try requireUsable(name)
+        try LogLock.underMaintenance(paths, fileSystem, time) { () throws(WALError) in
+            let facts = try control.requireFacts()
+            guard lsn >= facts.head else { throw .positionLost(head: facts.head) }
+            guard lsn <= durable else {
+                throw .encoding(reason: "a pin at LSN \(lsn) lies above the durable LSN \(durable): sync first")
+            }
+            if try slots.names().contains(name) {
+                guard try slots.read(name, expecting: facts.logID).current?.kind == .pin else {
+                    throw .encoding(reason: "the slot \(name) belongs to a destination, not to a pin")
+                }
+            }
+            let epochs = try control.epochTable(facts)
+            try slots.create(
+                name, SlotState(kind: .pin, logID: facts.logID, position: lsn, epoch: epochs.epoch(at: lsn).id))
+        }
+    }
+
+    func unpin(_ name: String) throws(WALError) {
+        try requireUsable(name)
+        try LogLock.underMaintenance(paths, fileSystem, time) { () throws(WALError) in
+            guard try slots.names().contains(name) else { return }
+            let facts = try control.requireFacts()
+            guard try slots.read(name, expecting: facts.logID).current?.kind != .destination else {
+                throw .encoding(reason: "the slot \(name) belongs to a destination, not to a pin")
+            }
+            try slots.remove(name)
+        }
+    }
+
+    private func requireUsable(_ name: String) throws(WALError) {
+        guard SlotName.isValid(name), !name.hasSuffix(".tmp") else {
+            throw .encoding(reason: "\"\(name)\" cannot name a slot: 1 to 64 of a-z 0-9 . _ - and not ending in .tmp")
+        }
+    }
+}

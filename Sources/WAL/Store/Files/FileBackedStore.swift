@@ -1,0 +1,219 @@
+import Glibc
+import Synchronization
+
+/// What `SegmentedStore` and `FileStore` have in common: control file, locks, slots, recovery, notes of durability, truncation.
+///
+/// Owns the writer's lock from `open` to `close`. Any thread; see `LogStore` for who may call what when.
+public class FileBackedStore: LogStore, @unchecked Sendable {
+    // Sendable: every stored property is immutable or behind a mutex; the class is open to its two subclasses only, which add none.
+
+    private struct Opened {
+        let lock: any File
+        let control: ControlFile
+        let medium: any LogMedium
+        let epochs: EpochTable
+        let maxRecordSize: Int
+    }
+
+    /// What is kept about notes that were written lazily.
+    private struct Notes {
+        var cellSequence: UInt64
+        var cellDurable: LSN
+        var cellTime: UInt64
+        var durable: LSN
+        var times: TimeIndexWriter
+        /// Windows that can be appended to, by index.
+        var segments: [UInt64: SegmentFile] = [:]
+    }
+
+    private let paths: LogPaths
+    private let kind: LogKind
+    private let fileSystem: any FileSystem
+    private let time: any TimeSource
+    private let slots: SlotDirectory
+    private let opened = Mutex<Opened?>(nil)
+    private let notes = Mutex<Notes?>(nil)
+
+    init(paths: LogPaths, kind: LogKind, fileSystem: any FileSystem, time: any TimeSource) {
+        self.paths = paths
+        self.kind = kind
+        self.fileSystem = fileSystem
+        self.time = time
+        slots = SlotDirectory(paths: paths, fileSystem: fileSystem)
+    }
+
+    // MARK: Opening and closing
+
+    public func open(_ configuration: LogConfiguration) throws(WALError) -> StoreOpening {
+        let opener = LogOpener(
+            paths: paths, kind: kind, fileSystem: fileSystem, time: time, configuration: configuration)
+        try opener.refuseStrangers()
+        try opener.makeDirectory()
+        let lock = try LogLock.takeWriter(paths, fileSystem)
+        do throws(WALError) {
+            return try LogLock.underMaintenance(paths, fileSystem, time) { () throws(WALError) in
+                // Somebody else may have made or removed it before we had the lock.
+                let (place, what) = try opener.look()
+                switch place {
+                case .occupied: throw .notALog(path: paths.name, reason: what)
+                case .vacant: try opener.create()
+                case .log: break
+                }
+                return try recover(try opener.admit(writable: true), lock: lock, configuration)
+            }
+        } catch {
+            lock.close()
+            throw error
+        }
+    }
+
+    private func recover(_ admitted: LogOpener.Admitted, lock: any File, _ configuration: LogConfiguration)
+        throws(WALError) -> StoreOpening
+    {
+        let control = admitted.control
+        do throws(WALError) {
+            let medium = try makeMedium(control, writable: true)
+            let boot = try fileSystem.bootID()
+            let incarnation = Incarnation.random()
+            let recovery = Recovery(
+                paths: paths, fileSystem: fileSystem, control: control, medium: medium, slots: slots,
+                configuration: configuration, boot: boot, incarnation: incarnation)
+            let result = try recovery.run(facts: admitted.facts, epochs: admitted.epochs, isCopied: admitted.isCopied)
+            let isReplica = admitted.isCopied || result.facts.isReplica
+            var last: SegmentFile?
+            let index = result.end.rawValue / medium.windowSize
+            if !isReplica {
+                control.live.begin(
+                    incarnation: incarnation, boot: boot, durable: result.end, head: result.facts.head, writer: getpid())
+                if try medium.windows().contains(index) { last = try openSegment(index, medium) }
+            }
+            let opened = Opened(
+                lock: lock, control: control, medium: medium, epochs: admitted.epochs,
+                maxRecordSize: result.facts.maxRecordSize)
+            self.opened.withLock { $0 = opened }
+            notes.withLock {
+                $0 = Notes(
+                    cellSequence: result.nextCellSequence, cellDurable: result.end, cellTime: 0, durable: result.end,
+                    times: TimeIndexWriter(paths: paths, fileSystem: fileSystem, logID: control.identity.logID),
+                    segments: last.map { [index: $0] } ?? [:])
+            }
+            return StoreOpening(
+                logID: control.identity.logID, epochs: admitted.epochs, segmentSize: Int(medium.windowSize),
+                maxRecordSize: result.facts.maxRecordSize, end: result.end, lastSegment: last, isReplica: isReplica,
+                report: result.report)
+        } catch {
+            control.close()
+            throw error
+        }
+    }
+
+    private func makeMedium(_ control: ControlFile, writable: Bool) throws(WALError) -> any LogMedium {
+        if let file = paths.singleFile {
+            return try GrowingFile(paths: paths, path: file, fileSystem: fileSystem, control: control, writable: writable)
+        }
+        return SegmentDirectory(
+            paths: paths, fileSystem: fileSystem, logID: control.identity.logID,
+            windowSize: control.identity.segmentSize)
+    }
+
+    private func openSegment(_ index: UInt64, _ medium: any LogMedium) throws(WALError) -> SegmentFile {
+        try medium.open(index) { [weak self] index in self?.forgetSegment(index) }
+    }
+
+    private func forgetSegment(_ index: UInt64) {
+        notes.withLock { notes in _ = notes?.segments.removeValue(forKey: index) }
+    }
+
+    private var current: Opened {
+        guard let opened = opened.withLock({ $0 }) else { preconditionFailure("\(paths.name) is not open") }
+        return opened
+    }
+
+    public func close(durable: LSN, clean: Bool) throws(WALError) {
+        guard let opened = opened.withLock({ opened in
+            defer { opened = nil }
+            return opened
+        }) else { return }
+        notes.withLock { $0 = nil }
+        if opened.control.live.writer == getpid() { opened.control.live.writer = nil }
+        opened.control.close()
+        opened.lock.close()
+    }
+
+    // MARK: Segments
+
+    public func makeSegment(_ index: UInt64) throws(WALError) -> any LogSegment {
+        let segment = try current.medium.make(index) { [weak self] index in self?.forgetSegment(index) }
+        notes.withLock { $0?.segments[index] = segment }
+        return segment
+    }
+
+    public func discardSegments(from index: UInt64) throws(WALError) { try current.medium.removeWindows(from: index) }
+
+    public func makeReader() -> any LogBytesReader {
+        let opened = current
+        return opened.medium.makeReader(head: { opened.control.live.head })
+    }
+
+    // MARK: Notes of durability
+
+    public func noteDurable(_ durable: LSN, written: LSN) throws(WALError) {
+        let live = current.control.live
+        live.written = written
+        live.durable = durable
+        let now = time.monotonic()
+        try notes.withLock { notes throws(WALError) in
+            guard var changed = notes else { return }
+            defer { notes = changed }
+            changed.durable = durable
+            let crossed = durable.rawValue / current.medium.windowSize != changed.cellDurable.rawValue / current.medium.windowSize
+            if crossed || now &- changed.cellTime >= LogLimits.durableCellInterval {
+                _ = try writeCell(&changed, now: now)
+            }
+            try changed.times.note(durable, now: time.now(), windowSize: current.medium.windowSize)
+        }
+    }
+
+    public func noteIdle() throws(WALError) {
+        let segment = try notes.withLock { notes throws(WALError) -> SegmentFile? in
+            guard var changed = notes, changed.cellDurable < changed.durable else { return nil }
+            defer { notes = changed }
+            return try writeCell(&changed, now: time.monotonic())
+        }
+        try segment?.syncFoot()
+    }
+
+    /// Writes the durable LSN into the last foot that is open. Nil where none is.
+    private func writeCell(_ notes: inout Notes, now: UInt64) throws(WALError) -> SegmentFile? {
+        guard let segment = notes.segments.max(by: { $0.key < $1.key })?.value else { return nil }
+        let cell = SegmentFoot.DurableCell(
+            epoch: current.epochs.current.id, durable: notes.durable, sequence: notes.cellSequence)
+        try segment.writeCell(cell)
+        notes.cellSequence += 1
+        notes.cellDurable = notes.durable
+        notes.cellTime = now
+        return segment
+    }
+
+    public func noteStopped() { opened.withLock { $0?.control.live.setStopped() } }
+
+    // MARK: Head, truncation, pins
+
+    public var headLSN: LSN { current.control.live.head }
+
+    public func truncateBefore(_ lsn: LSN, durable: LSN) throws(WALError) -> LSN {
+        let opened = current
+        return try truncation(opened).truncateBefore(lsn, durable: durable)
+    }
+
+    public func pin(_ name: String, at lsn: LSN, durable: LSN) throws(WALError) {
+        try truncation(current).pin(name, at: lsn, durable: durable)
+    }
+
+    public func unpin(_ name: String) throws(WALError) { try truncation(current).unpin(name) }
+
+    private func truncation(_ opened: Opened) -> PrefixTruncation {
+        PrefixTruncation(
+            paths: paths, fileSystem: fileSystem, time: time, control: opened.control, medium: opened.medium, slots: slots)
+    }
+}

@@ -1,0 +1,119 @@
+/// The medium of `FileStore`: one file that grows by windows; its foot lies in the control file.
+///
+/// The descriptor is opened once, before the first byte, and shared by all windows. It changes when a cut replaces the file.
+final class GrowingFile: LogMedium, @unchecked Sendable {
+    // `file` is set while the log opens, before any other thread knows of this object.
+    /// Bytes by which the file grows.
+    static let windowBytes: UInt64 = 1 << 20
+
+    private let paths: LogPaths
+    private let path: String
+    private let fileSystem: any FileSystem
+    private let control: ControlFile
+    private var file: any File
+
+    let windowSize = GrowingFile.windowBytes
+
+    init(paths: LogPaths, path: String, fileSystem: any FileSystem, control: ControlFile, writable: Bool) throws(WALError) {
+        self.paths = paths
+        self.path = path
+        self.fileSystem = fileSystem
+        self.control = control
+        file = try fileSystem.open(path, writable ? .readWrite : .read)
+    }
+
+    private var header: SegmentFoot.Header { SegmentFoot.Header(logID: control.identity.logID, index: 0, segmentSize: 0) }
+
+    func windows() throws(WALError) -> [UInt64] {
+        let size = try file.status().size
+        return Array(0..<(size + windowSize - 1) / windowSize)
+    }
+
+    func foot(_ index: UInt64) throws(WALError) -> SegmentFoot {
+        let bytes = try control.file.bytes(at: ControlFile.footOffset, count: SegmentFoot.size)
+        do throws(FormatError) {
+            return try SegmentFoot.decode(bytes)
+        } catch {
+            throw .corruption(lsn: .zero, reason: "\(paths.control): \(error)")
+        }
+    }
+
+    func make(_ index: UInt64, onRelease: @escaping @Sendable (UInt64) -> Void) throws(WALError) -> SegmentFile {
+        try file.allocate(offset: index * windowSize, length: windowSize)
+        try file.sync()
+        return try open(index, onRelease: onRelease)
+    }
+
+    func open(_ index: UInt64, onRelease: @escaping @Sendable (UInt64) -> Void) throws(WALError) -> SegmentFile {
+        // A cut may have left less than a window.
+        if try file.status().size < (index + 1) * windowSize {
+            try file.allocate(offset: index * windowSize, length: windowSize)
+            try file.sync()
+        }
+        let mapping = try file.map(offset: index * windowSize, length: Int(windowSize), writable: true)
+        let foot = FootWriter(file: control.file, offset: ControlFile.footOffset, header: header, keepsFirstFrame: false)
+        return SegmentFile(
+            index: index, file: file, mapping: mapping, foot: foot, ownsFile: false, onRelease: onRelease)
+    }
+
+    func makeReader(head: @escaping @Sendable () -> LSN) -> any LogBytesReader { Reader(path: path, fileSystem: fileSystem) }
+
+    func prepareCut(at end: LSN, firstFrame: LSN?) throws(WALError) -> PreparedCut {
+        let temporary = path + ".tmp"
+        do throws(WALError) {
+            try fileSystem.unlink(temporary)
+            let target = try fileSystem.open(temporary, .createNew)
+            defer { target.close() }
+            let windows = (end.rawValue + windowSize - 1) / windowSize
+            if windows > 0 { try target.allocate(offset: 0, length: windows * windowSize) }
+            try FileCopy.copy(from: file, to: target, 0..<end.rawValue)
+            try target.sync()
+        } catch {
+            try? fileSystem.unlink(temporary)
+            throw error
+        }
+        return PreparedCut(end: end, temporaryPath: temporary)
+    }
+
+    func finish(_ cut: PreparedCut) throws(WALError) {
+        guard let temporary = cut.temporaryPath else { return }
+        try fileSystem.rename(temporary, to: path)
+        try fileSystem.syncDirectory(paths.directory)
+        file.close()
+        file = try fileSystem.open(path, .readWrite)
+    }
+
+    /// LSNs are offsets in the one file: its prefix is forgotten, its space stays.
+    func removeWindows(below head: LSN) {}
+
+    func removeWindows(from index: UInt64) throws(WALError) {
+        if try file.status().size > index * windowSize {
+            try file.truncate(to: index * windowSize)
+            try file.sync()
+        }
+    }
+
+    func removeLeftovers() throws(WALError) { try fileSystem.unlink(path + ".tmp") }
+
+    private final class Reader: LogBytesReader, @unchecked Sendable {
+        // Used by one thread at a time, as LogBytesReader demands.
+        private let path: String
+        private let fileSystem: any FileSystem
+        private var file: (any File)?
+
+        init(path: String, fileSystem: any FileSystem) {
+            self.path = path
+            self.fileSystem = fileSystem
+        }
+
+        deinit { file?.close() }
+
+        func read(into buffer: UnsafeMutableRawBufferPointer, at lsn: LSN) throws(WALError) -> Int {
+            if file == nil { file = try fileSystem.open(path, .read) }
+            guard let file else { return 0 }
+            return unsafe try file.read(into: buffer, at: lsn.rawValue)
+        }
+
+        func firstFrame(inSegment index: UInt64) -> LSN? { nil }
+    }
+}

@@ -1,0 +1,83 @@
+import Glibc
+
+/// The locks of a log: one writer, any number of attached readers, and short maintenance.
+///
+/// Open-file-description locks (fcntl(2), F_OFD_SETLK): they end with the process, and a probe does not disturb them.
+enum LogLock {
+    static let writerByte: UInt64 = 0
+    static let attachedByte: UInt64 = 1
+
+    /// Takes the writer's lock and writes down who has it. `.locked` names the other.
+    static func takeWriter(_ paths: LogPaths, _ fileSystem: any FileSystem) throws(WALError) -> any File {
+        let file = try fileSystem.open(paths.lock, .createIfAbsent)
+        guard try file.tryLock(byte: writerByte, .exclusive) else {
+            let holder = try readHolder(file)
+            file.close()
+            throw .locked(holder: holder)
+        }
+        try file.truncate(to: 0)
+        try file.write(Array("\(describeSelf())\n".utf8), at: 0)
+        return file
+    }
+
+    /// Announces a reader or sidecar.
+    static func attach(_ paths: LogPaths, _ fileSystem: any FileSystem) throws(WALError) -> any File {
+        let file = try fileSystem.open(paths.lock, .read)
+        guard try file.tryLock(byte: attachedByte, .shared) else {
+            file.close()
+            throw .locked(holder: "a truncation of the log's end, which needs every reader detached")
+        }
+        return file
+    }
+
+    /// Who writes now; nil when nobody does.
+    static func writer(_ paths: LogPaths, _ fileSystem: any FileSystem) throws(WALError) -> String? {
+        guard try fileSystem.status(paths.lock) != nil else { return nil }
+        let file = try fileSystem.open(paths.lock, .read)
+        defer { file.close() }
+        guard try file.isLockedByOther(byte: writerByte) else { return nil }
+        return try readHolder(file)
+    }
+
+    /// Runs `body` as the only one who truncates, pins, recovers or repairs. Waits at most `LogLimits.maintenanceWaitMax`.
+    static func underMaintenance<T>(
+        _ paths: LogPaths, _ fileSystem: any FileSystem, _ time: any TimeSource, _ body: () throws(WALError) -> T
+    ) throws(WALError) -> T {
+        let file = try fileSystem.open(paths.maintenance, .createIfAbsent)
+        defer { file.close() }
+        var waited: UInt64 = 0
+        let step: UInt64 = 1_000_000
+        while try !file.tryLock(byte: 0, .exclusive) {
+            guard waited < LogLimits.maintenanceWaitMax else { throw .locked(holder: "another process's maintenance of \(paths.name)") }
+            time.sleep(nanoseconds: step)
+            waited += step
+        }
+        return try body()
+    }
+
+    private static func readHolder(_ file: any File) throws(WALError) -> String {
+        let text = String(decoding: try file.bytes(at: 0, count: FormatLimits.lockTextMax), as: UTF8.self)
+        let line = text.split(separator: "\n").first.map(String.init) ?? ""
+        return line.isEmpty ? "another process" : line
+    }
+
+    private static func describeSelf() -> String {
+        let host = ProcessName.host
+        return "pid \(getpid()) \(ProcessName.program)\(host.isEmpty ? "" : " on \(host)")"
+    }
+}
+
+/// How this process calls itself in lock files and claims.
+package enum ProcessName {
+    package static var program: String {
+        let path = CommandLine.arguments.first ?? ""
+        return path.split(separator: "/").last.map(String.init) ?? "unknown program"
+    }
+
+    /// gethostname(2).
+    package static var host: String {
+        var buffer = [CChar](repeating: 0, count: 256)
+        guard unsafe gethostname(&buffer, buffer.count - 1) == 0 else { return "" }
+        return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+}

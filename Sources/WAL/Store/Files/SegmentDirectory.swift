@@ -1,0 +1,236 @@
+/// The medium of `SegmentedStore`: one preallocated file per segment, each with its foot.
+struct SegmentDirectory: LogMedium {
+    let paths: LogPaths
+    let fileSystem: any FileSystem
+    let logID: LogID
+    let windowSize: UInt64
+
+    private func header(_ index: UInt64) -> SegmentFoot.Header {
+        SegmentFoot.Header(logID: logID, index: index, segmentSize: windowSize)
+    }
+
+    private func footWriter(_ index: UInt64, _ file: any File) -> FootWriter {
+        FootWriter(file: file, offset: windowSize, header: header(index), keepsFirstFrame: true)
+    }
+
+    func windows() throws(WALError) -> [UInt64] {
+        try fileSystem.list(paths.directory).compactMap { SegmentName(fileName: $0)?.index }.sorted()
+    }
+
+    func foot(_ index: UInt64) throws(WALError) -> SegmentFoot {
+        let file = try fileSystem.open(paths.segment(index), .read)
+        defer { file.close() }
+        return try foot(index, in: file)
+    }
+
+    /// Size, identity and place of a segment file, before any of its bytes is believed.
+    private func foot(_ index: UInt64, in file: any File) throws(WALError) -> SegmentFoot {
+        let start = LSN(index * windowSize)
+        let size = try file.status().size
+        let expected = windowSize + UInt64(SegmentFoot.size)
+        guard size == expected else {
+            throw .corruption(lsn: start, reason: "\(file.path) has \(size) bytes where \(expected) belong")
+        }
+        let bytes = try file.bytes(at: windowSize, count: SegmentFoot.size)
+        let foot: SegmentFoot
+        do throws(FormatError) {
+            foot = try SegmentFoot.decode(bytes)
+        } catch {
+            throw .corruption(lsn: start, reason: "\(file.path): \(error)")
+        }
+        guard foot.header == header(index) else {
+            let what =
+                foot.header.logID != logID
+                ? "another log (\(foot.header.logID))"
+                : "segment \(foot.header.index) of segment size \(foot.header.segmentSize)"
+            throw .corruption(lsn: start, reason: "\(file.path) belongs to \(what)")
+        }
+        return foot
+    }
+
+    func make(_ index: UInt64, onRelease: @escaping @Sendable (UInt64) -> Void) throws(WALError) -> SegmentFile {
+        let path = paths.segment(index)
+        let temporary = path + ".tmp"
+        do throws(WALError) {
+            try createFresh(temporary, index)
+            try fileSystem.rename(temporary, to: path)
+            try fileSystem.syncDirectory(paths.directory)
+        } catch {
+            // Best effort: the next opening removes what is left.
+            try? fileSystem.unlink(temporary)
+            throw error
+        }
+        return try open(index, onRelease: onRelease)
+    }
+
+    /// A file of zeros with its foot, synced.
+    private func createFresh(_ path: String, _ index: UInt64) throws(WALError) {
+        try fileSystem.unlink(path)
+        let file = try fileSystem.open(path, .createNew)
+        defer { file.close() }
+        try file.allocate(offset: 0, length: windowSize + UInt64(SegmentFoot.size))
+        try file.write(SegmentFoot.encodeFresh(header(index)), at: windowSize)
+        try file.sync()
+    }
+
+    func open(_ index: UInt64, onRelease: @escaping @Sendable (UInt64) -> Void) throws(WALError) -> SegmentFile {
+        let file = try fileSystem.open(paths.segment(index), .readWrite)
+        do throws(WALError) {
+            let mapping = try file.map(offset: 0, length: Int(windowSize), writable: true)
+            return SegmentFile(
+                index: index, file: file, mapping: mapping, foot: footWriter(index, file), ownsFile: true,
+                onRelease: onRelease)
+        } catch {
+            file.close()
+            throw error
+        }
+    }
+
+    func makeReader(head: @escaping @Sendable () -> LSN) -> any LogBytesReader {
+        SegmentReader(directory: self, head: head)
+    }
+
+    /// Opens a segment for reading, its foot checked; nil where the file is not there.
+    fileprivate func openForReading(_ index: UInt64) throws(WALError) -> (any File, SegmentFoot)? {
+        let path = paths.segment(index)
+        guard try fileSystem.status(path) != nil else { return nil }
+        let file = try fileSystem.open(path, .read)
+        do throws(WALError) {
+            return (file, try foot(index, in: file))
+        } catch {
+            file.close()
+            throw error
+        }
+    }
+
+    func prepareCut(at end: LSN, firstFrame: LSN?) throws(WALError) -> PreparedCut {
+        let keep = end.rawValue % windowSize
+        let index = end.rawValue / windowSize
+        guard keep > 0 else { return PreparedCut(end: end, temporaryPath: nil) }
+        let temporary = paths.segment(index) + ".tmp"
+        do throws(WALError) {
+            try createFresh(temporary, index)
+            let source = try fileSystem.open(paths.segment(index), .read)
+            defer { source.close() }
+            let target = try fileSystem.open(temporary, .readWrite)
+            defer { target.close() }
+            try FileCopy.copy(from: source, to: target, 0..<keep)
+            // Where the first frame begins was said in the old foot, or has just been read.
+            let known = firstFrame.map { SegmentFoot.FirstFrameCell(lsn: $0) }
+            if let cell = known ?? (try? foot(index, in: source).firstFrame.get()) {
+                try footWriter(index, target).writeFirstFrame(cell.lsn)
+            }
+            try target.sync()
+        } catch {
+            try? fileSystem.unlink(temporary)
+            throw error
+        }
+        return PreparedCut(end: end, temporaryPath: temporary)
+    }
+
+    func finish(_ cut: PreparedCut) throws(WALError) {
+        let index = cut.end.rawValue / windowSize
+        try removeWindows(from: cut.temporaryPath == nil ? index : index + 1)
+        if let temporary = cut.temporaryPath {
+            try fileSystem.rename(temporary, to: paths.segment(index))
+            try fileSystem.syncDirectory(paths.directory)
+        }
+    }
+
+    func removeWindows(below head: LSN) throws(WALError) {
+        try remove(try windows().filter { ($0 + 1) * windowSize <= head.rawValue })
+    }
+
+    func removeWindows(from index: UInt64) throws(WALError) {
+        try remove(try windows().filter { $0 >= index }.reversed())
+    }
+
+    private func remove(_ indices: [UInt64]) throws(WALError) {
+        for index in indices {
+            try fileSystem.unlink(paths.segment(index))
+            try fileSystem.unlink(paths.times(index))
+        }
+        if !indices.isEmpty { try fileSystem.syncDirectory(paths.directory) }
+    }
+
+    func removeLeftovers() throws(WALError) {
+        for name in try fileSystem.list(paths.directory) where name.hasSuffix(".tmp") {
+            try fileSystem.unlink(paths.directory + "/" + name)
+        }
+    }
+}
+
+/// Reads across segment files, with at most one descriptor open.
+private final class SegmentReader: LogBytesReader, @unchecked Sendable {
+    // Used by one thread at a time, as LogBytesReader demands.
+    private let directory: SegmentDirectory
+    private let head: @Sendable () -> LSN
+    private var current: (index: UInt64, file: any File, foot: SegmentFoot)?
+
+    init(directory: SegmentDirectory, head: @escaping @Sendable () -> LSN) {
+        self.directory = directory
+        self.head = head
+    }
+
+    deinit { current?.file.close() }
+
+    func read(into buffer: UnsafeMutableRawBufferPointer, at lsn: LSN) throws(WALError) -> Int {
+        var filled = 0
+        while filled < buffer.count {
+            let position = lsn.rawValue + UInt64(filled)
+            let index = position / directory.windowSize
+            let offset = position % directory.windowSize
+            guard let file = try open(index)?.file else {
+                let head = head()
+                if position < head.rawValue { throw .positionLost(head: head) }
+                return filled
+            }
+            let count = min(buffer.count - filled, Int(directory.windowSize - offset))
+            let part = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[filled..<filled + count])
+            let got = unsafe try file.read(into: part, at: offset)
+            filled += got
+            if got < count { return filled }
+        }
+        return filled
+    }
+
+    func firstFrame(inSegment index: UInt64) throws(WALError) -> LSN? {
+        guard let foot = try open(index)?.foot, case .success(let cell) = foot.firstFrame else { return nil }
+        return cell?.lsn
+    }
+
+    /// Descriptors may be stale: whoever reads beside a writer looks at the incarnation.
+    func forget() {
+        current?.file.close()
+        current = nil
+    }
+
+    private func open(_ index: UInt64) throws(WALError) -> (file: any File, foot: SegmentFoot)? {
+        if let current, current.index == index { return (current.file, current.foot) }
+        forget()
+        guard let (file, foot) = try directory.openForReading(index) else { return nil }
+        current = (index, file, foot)
+        return (file, foot)
+    }
+}
+
+enum FileCopy {
+    /// Copies a range of bytes to the same place of another file.
+    static func copy(from source: any File, to target: any File, _ range: Range<UInt64>) throws(WALError) {
+        var buffer = [UInt8](repeating: 0, count: LogLimits.readSize)
+        var position = range.lowerBound
+        while position < range.upperBound {
+            let count = Int(min(UInt64(buffer.count), range.upperBound - position))
+            let got = unsafe try buffer.withMutableBytes { bytes throws(WALError) in
+                unsafe try source.read(into: UnsafeMutableRawBufferPointer(rebasing: bytes[..<count]), at: position)
+            }
+            guard got == count else {
+                throw .io(operation: "pread", path: source.path, errno: 5)
+            }
+            unsafe try buffer.withBytes { bytes throws(WALError) in
+                unsafe try target.write(UnsafeRawBufferPointer(rebasing: bytes[..<count]), at: position)
+            }
+            position += UInt64(count)
+        }
+    }
+}

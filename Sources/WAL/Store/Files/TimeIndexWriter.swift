@@ -1,0 +1,52 @@
+/// Writes the advisory commit-time index: at most one entry a second, into the file of the segment that holds the durable LSN.
+///
+/// Nothing rests on these files: they are not synced, and what cannot be read of them is left out.
+struct TimeIndexWriter: Sendable {
+    private let paths: LogPaths
+    private let fileSystem: any FileSystem
+    private let logID: LogID
+    private var current: (index: UInt64, file: any File, encoder: TimeIndexEncoder, size: UInt64)?
+    private var lastTime: UInt64 = 0
+    private var lastLSN = LSN.zero
+
+    init(paths: LogPaths, fileSystem: any FileSystem, logID: LogID) {
+        self.paths = paths
+        self.fileSystem = fileSystem
+        self.logID = logID
+    }
+
+    /// `durable` is durable at `now` (unix ns). One growing file keeps no index.
+    mutating func note(_ durable: LSN, now: UInt64, windowSize: UInt64) throws(WALError) {
+        guard paths.singleFile == nil, durable > lastLSN else { return }
+        // A clock that went back is noted as it is: a reader lists both candidates.
+        guard now < lastTime || now - lastTime >= LogLimits.timeIndexInterval else { return }
+        // The durable LSN is the end of what it covers: the segment of the last byte.
+        let index = (durable.rawValue - 1) / windowSize
+        if current?.index != index { try open(index) }
+        guard var current else { return }
+        let bytes = current.encoder.append(TimeEntry(nanoseconds: now, lsn: durable))
+        try current.file.write(bytes, at: current.size)
+        current.size += UInt64(bytes.count)
+        self.current = current
+        lastTime = now
+        lastLSN = durable
+    }
+
+    private mutating func open(_ index: UInt64) throws(WALError) {
+        current?.file.close()
+        current = nil
+        let file = try fileSystem.open(paths.times(index), .createIfAbsent)
+        let existing = try file.bytes(at: 0, count: Int(min(try file.status().size, UInt64(FormatLimits.timesFileMax))))
+        if let decoded = try? TimeIndexDecoder.decode(existing, expecting: logID, index: index), decoded.validCount > 0 {
+            let encoder = TimeIndexEncoder(logID: logID, index: index, resumingAfter: decoded.entries.last)
+            // What follows the last intact entry is overwritten, and what is longer than that is cut.
+            try file.truncate(to: UInt64(decoded.validCount))
+            current = (index, file, encoder, UInt64(decoded.validCount))
+        } else {
+            let encoder = TimeIndexEncoder(logID: logID, index: index)
+            try file.truncate(to: 0)
+            try file.write(encoder.header, at: 0)
+            current = (index, file, encoder, UInt64(TimeIndexEncoder.headerSize))
+        }
+    }
+}

@@ -1,0 +1,153 @@
+import Synchronization
+
+/// A log in memory: nothing survives the process; a sync makes nothing durable but keeps its order. For tests and caches.
+///
+/// Reopening a log over the same store continues it. Any thread.
+public final class MemoryStore: LogStore {
+    private struct State {
+        var segments: [UInt64: MemorySegment] = [:]
+        var pins: [String: LSN] = [:]
+        var head = LSN.zero
+        var durable = LSN.zero
+        var isOpen = false
+        var maxRecordSize: Int?
+    }
+
+    private let logID: LogID
+    private let epochs: EpochTable
+    private let segmentSize: Int
+    private let state = Mutex(State())
+
+    /// `segmentSize` in bytes, a multiple of 4096, at most 1 GiB.
+    public init(segmentSize: Int = 1 << 20) {
+        precondition(LogParameters.isValid(segmentSize: segmentSize), "a segment size is a multiple of 4096, 4 KiB to 1 GiB")
+        var generator = SystemRandomNumberGenerator()
+        logID = .random(using: &generator)
+        let epoch = Epoch(number: 1, id: .random(using: &generator), start: .zero)
+        guard let epochs = EpochTable([epoch]) else { preconditionFailure("one epoch is a history") }
+        self.epochs = epochs
+        self.segmentSize = segmentSize
+    }
+
+    public func open(_ configuration: LogConfiguration) throws(WALError) -> StoreOpening {
+        try state.withLock { state throws(WALError) in
+            guard !state.isOpen else { throw .locked(holder: "another log over this store") }
+            let maxRecordSize = try LogParameters.maxRecordSize(
+                stored: state.maxRecordSize, requested: configuration.maxRecordSize)
+            state.maxRecordSize = maxRecordSize
+            state.isOpen = true
+            // What was written but not synced is gone, as it is on a machine that lost its power.
+            let end = state.durable
+            let last = end.rawValue / UInt64(segmentSize)
+            state.segments = state.segments.filter { $0.key <= last }
+            if let segment = state.segments[last] { segment.zero(from: Int(end.rawValue % UInt64(segmentSize))) }
+            return StoreOpening(
+                logID: logID, epochs: epochs, segmentSize: segmentSize, maxRecordSize: maxRecordSize,
+                end: end, lastSegment: state.segments[last], isReplica: false,
+                report: RecoveryReport(floor: end, end: end))
+        }
+    }
+
+    public func makeSegment(_ index: UInt64) throws(WALError) -> any LogSegment {
+        let segment = MemorySegment(size: segmentSize)
+        state.withLock { $0.segments[index] = segment }
+        return segment
+    }
+
+    public func discardSegments(from index: UInt64) {
+        state.withLock { state in state.segments = state.segments.filter { $0.key < index } }
+    }
+
+    public func makeReader() -> any LogBytesReader { Reader(store: self) }
+
+    public func noteDurable(_ durable: LSN, written: LSN) { state.withLock { $0.durable = durable } }
+    public func noteIdle() {}
+    public func noteStopped() {}
+
+    public var headLSN: LSN { state.withLock { $0.head } }
+
+    public func truncateBefore(_ lsn: LSN, durable: LSN) throws(WALError) -> LSN {
+        let (head, held) = state.withLock { state in
+            (state.head, min(lsn, state.pins.values.min() ?? lsn))
+        }
+        guard held > head else { return head }
+        let frames = FrameChecksums(logID: logID, epochs: epochs)
+        let search = BoundarySearch(
+            reader: makeReader(), checksums: frames, maxRecordSize: LogLimits.maxRecordSizeMax,
+            segmentSize: UInt64(segmentSize), head: head, durable: durable)
+        let boundary = try search.greatestBoundary(atOrBelow: held)
+        return state.withLock { state in
+            state.head = max(state.head, boundary)
+            let first = state.head.rawValue / UInt64(segmentSize)
+            state.segments = state.segments.filter { $0.key >= first }
+            return state.head
+        }
+    }
+
+    public func pin(_ name: String, at lsn: LSN, durable: LSN) throws(WALError) {
+        try state.withLock { state throws(WALError) in
+            guard lsn >= state.head else { throw .positionLost(head: state.head) }
+            state.pins[name] = lsn
+        }
+    }
+
+    public func unpin(_ name: String) { state.withLock { $0.pins[name] = nil } }
+
+    public func close(durable: LSN, clean: Bool) { state.withLock { $0.isOpen = false } }
+
+    private final class Reader: LogBytesReader {
+        private let store: MemoryStore
+        init(store: MemoryStore) { self.store = store }
+
+        func read(into buffer: UnsafeMutableRawBufferPointer, at lsn: LSN) throws(WALError) -> Int {
+            let size = UInt64(store.segmentSize)
+            var position = lsn.rawValue
+            var filled = 0
+            while filled < buffer.count {
+                let offset = Int(position % size)
+                let found = store.state.withLock { state in (state.segments[position / size], state.head) }
+                guard let segment = found.0 else {
+                    if position < found.1.rawValue { throw .positionLost(head: found.1) }
+                    break
+                }
+                let count = min(buffer.count - filled, Int(size) - offset)
+                // SAFETY: `count` bytes are inside both; bytes above the written watermark are never interpreted.
+                unsafe (buffer.baseAddress.unsafelyUnwrapped + filled).copyMemory(
+                    from: segment.base + offset, byteCount: count)
+                filled += count
+                position += UInt64(count)
+            }
+            return filled
+        }
+
+        func firstFrame(inSegment index: UInt64) -> LSN? {
+            store.state.withLock { $0.segments[index] }?.firstFrame
+        }
+    }
+}
+
+/// One segment's memory.
+@safe private final class MemorySegment: LogSegment {
+    // SAFETY: allocated here, freed in deinit; the log gives each appender a range of its own.
+    nonisolated(unsafe) let base: UnsafeMutableRawPointer
+    private let size: Int
+    private let first = Mutex<LSN?>(nil)
+
+    init(size: Int) {
+        self.size = size
+        unsafe base = .allocate(byteCount: size, alignment: LogLimits.pageSize)
+        unsafe base.initializeMemory(as: UInt8.self, repeating: 0, count: size)
+    }
+
+    deinit { unsafe base.deallocate() }
+
+    var firstFrame: LSN? { first.withLock { $0 } }
+
+    func zero(from offset: Int) {
+        unsafe (base + offset).initializeMemory(as: UInt8.self, repeating: 0, count: size - offset)
+    }
+
+    func flush() {}
+    func noteFirstFrame(_ lsn: LSN?) { first.withLock { $0 = lsn } }
+    func release() {}
+}

@@ -1,0 +1,32 @@
+/// A log in a directory of segment files: the store for data that must not be lost.
+///
+/// One process at a time has it open for writing. Any thread.
+public final class SegmentedStore: FileBackedStore, @unchecked Sendable {
+    /// A log in `directory`, which is made if its parent exists. `segmentSize` in bytes, a multiple of 4096, 4 KiB to 1 GiB; nil takes that
+    /// of the log that is there, or 16 MiB for a new one.
+    public convenience init(directory: String, segmentSize: Int? = nil) {
+        self.init(
+            directory: directory, segmentSize: segmentSize, fileSystem: LinuxFileSystem(), time: LinuxTimeSource())
+    }
+
+    /// As above on another machine: a simulated one.
+    package init(directory: String, segmentSize: Int?, fileSystem: any FileSystem, time: any TimeSource) {
+        super.init(
+            paths: LogPaths(directory: directory), kind: .directory(segmentSize: segmentSize), fileSystem: fileSystem,
+            time: time)
+    }
+}
+
+/// A log in one growing file with its companions beside it (`<path>.control`, `.lock`, `.maintenance`, `.slots`): for small logs.
+///
+/// A removed prefix is forgotten, but its space in the file is not returned. One process at a time has it open. Any thread.
+public final class FileStore: FileBackedStore, @unchecked Sendable {
+    /// A log in the file `path`, which is made if its directory exists.
+    public convenience init(path: String) {
+        self.init(path: path, fileSystem: LinuxFileSystem(), time: LinuxTimeSource())
+    }
+
+    package init(path: String, fileSystem: any FileSystem, time: any TimeSource) {
+        super.init(paths: LogPaths(file: path), kind: .singleFile, fileSystem: fileSystem, time: time)
+    }
+}
