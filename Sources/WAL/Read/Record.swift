@@ -11,6 +11,7 @@ public struct Record: Sendable {
     public let count: Int
 
     init(lsn: LSN, continuesBatch: Bool, buffer: ReadBuffer, offset: Int, count: Int) {
+        precondition(offset >= FrameHeader.size, "a record's header lies before it")
         precondition(offset + count <= buffer.capacity, "a record lies in its buffer")
         self.lsn = lsn
         self.continuesBatch = continuesBatch
@@ -26,6 +27,12 @@ public struct Record: Sendable {
 
     /// A copy of the record's bytes.
     public var data: [UInt8] { unsafe withBytes { unsafe [UInt8]($0) } }
+
+    /// Lends the whole frame, header and payload.
+    func withFrame<T>(_ body: (UnsafeRawBufferPointer) throws -> T) rethrows -> T {
+        // SAFETY: a cursor reads the header into the bytes right before the payload.
+        try unsafe body(UnsafeRawBufferPointer(start: buffer.base + offset - FrameHeader.size, count: count + FrameHeader.size))
+    }
 
     /// Lends the bytes without copying them; they must not be used after `body` returns.
     public func withBytes<T>(_ body: (UnsafeRawBufferPointer) throws -> T) rethrows -> T {

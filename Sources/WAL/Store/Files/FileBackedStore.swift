@@ -59,7 +59,7 @@ public class FileBackedStore: LogStore, @unchecked Sendable {
                 case .vacant: try opener.create()
                 case .log: break
                 }
-                return try recover(try opener.admit(writable: true), lock: lock, configuration)
+                return try recover(try opener.admit(writable: true, repair: true), lock: lock, configuration)
             }
         } catch {
             lock.close()

@@ -161,7 +161,7 @@ struct SegmentDirectory: LogMedium {
 }
 
 /// Reads across segment files, with at most one descriptor open.
-private final class SegmentReader: LogBytesReader, @unchecked Sendable {
+final class SegmentReader: LogBytesReader, @unchecked Sendable {
     // Used by one thread at a time, as LogBytesReader demands.
     private let directory: SegmentDirectory
     private let head: @Sendable () -> LSN

@@ -79,18 +79,18 @@ struct LogOpener {
                 controlInode: 0, epochs: [epoch]))
     }
 
-    /// Reads identity and facts and asks the admission table.
-    func admit(writable: Bool) throws(WALError) -> Admitted {
+    /// Reads identity and facts and asks the admission table. `repair`: a damaged copy of the facts is written anew.
+    func admit(writable: Bool, repair: Bool) throws(WALError) -> Admitted {
         let control = try ControlFile.open(paths, fileSystem, writable: writable)
         do throws(WALError) {
-            return try admit(control, writable: writable)
+            return try admit(control, repair: repair)
         } catch {
             control.close()
             throw error
         }
     }
 
-    private func admit(_ control: ControlFile, writable: Bool) throws(WALError) -> Admitted {
+    private func admit(_ control: ControlFile, repair: Bool) throws(WALError) -> Admitted {
         let found = try control.readFacts()
         let isNewer = found.errors.contains { $0.kind == .unsupported }
         let (parameters, mismatch) = compareParameters(control.identity, found.facts)
@@ -107,7 +107,7 @@ struct LogOpener {
         case .open(let repairFacts, _):
             guard var facts = found.facts else { preconditionFailure("admitted without facts") }
             let epochs = try control.epochTable(facts)
-            if writable && !found.isCopied {
+            if repair && !found.isCopied {
                 let maximum = try LogParameters.maxRecordSize(
                     stored: facts.maxRecordSize, requested: configuration.maxRecordSize)
                 if repairFacts || maximum != facts.maxRecordSize {

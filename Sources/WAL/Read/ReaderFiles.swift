@@ -1,0 +1,141 @@
+/// The files of a log as another process sees them: control file, shared lock, and a reader that distrusts what it holds when the writer
+/// changes.
+final class ReaderFiles: Sendable {
+    let paths: LogPaths
+    let fileSystem: any FileSystem
+    let time: any TimeSource
+    let control: ControlFile
+    let medium: SegmentDirectory
+    let slots: SlotDirectory
+    private let attachment: any File
+    private let boot: BootID
+
+    init(paths: LogPaths, fileSystem: any FileSystem, time: any TimeSource, writable: Bool) throws(WALError) {
+        let opener = LogOpener(
+            paths: paths, kind: .directory(segmentSize: nil), fileSystem: fileSystem, time: time, configuration: .init())
+        let (place, what) = try opener.look()
+        guard place == .log else {
+            throw .notALog(path: paths.name, reason: place == .vacant ? "there is no control file" : what)
+        }
+        boot = try fileSystem.bootID()
+        attachment = try LogLock.attach(paths, fileSystem)
+        do throws(WALError) {
+            let admitted = try opener.admit(writable: writable, repair: false)
+            control = admitted.control
+        } catch {
+            attachment.close()
+            throw error
+        }
+        self.paths = paths
+        self.fileSystem = fileSystem
+        self.time = time
+        medium = SegmentDirectory(
+            paths: paths, fileSystem: fileSystem, logID: control.identity.logID, windowSize: control.identity.segmentSize)
+        slots = SlotDirectory(paths: paths, fileSystem: fileSystem)
+    }
+
+    /// Whether the live page is of this boot and of this directory, so that its durable LSN may be believed.
+    var isLive: Bool {
+        guard control.live.isInitialised, control.live.boot == boot else { return false }
+        guard let found = try? control.readFacts() else { return false }
+        return !found.isCopied
+    }
+
+    func headLSN() throws(WALError) -> LSN { try control.requireFacts().head }
+
+    func durableLSN() throws(WALError) -> LSN {
+        if control.live.isInitialised && control.live.boot == boot {
+            let durable = control.live.durable
+            if !(try control.readFacts().isCopied) { return durable }
+        }
+        // Another boot's, or a copy: what recovery would rely on. A checkpoint inside a record is no end, so the boundary counts.
+        let found = try control.readFacts()
+        guard let facts = found.facts else { throw .corruption(lsn: .zero, reason: found.describeDamage(paths.control)) }
+        return try FloorEvidence.gather(
+            facts: facts, epochs: try control.epochTable(facts), control: control, isCopied: found.isCopied,
+            windows: try medium.windows(), medium: medium, slots: slots, boot: boot
+        ).boundary
+    }
+
+    func records(from lsn: LSN, ifTruncated: TruncatedPositionPolicy, policy: RecoveryPolicy) -> RecordSequence {
+        do throws(WALError) {
+            let facts = try control.requireFacts()
+            let end = try durableLSN()
+            let start: Result<LSN, WALError> =
+                lsn >= facts.head
+                ? .success(lsn)
+                : ifTruncated == .startAtHead ? .success(facts.head) : .failure(.positionLost(head: facts.head))
+            return RecordSequence(source: try source(facts, policy: policy), start: start, end: end)
+        } catch {
+            let none = RecordSource(
+                makeReader: { () throws(WALError) in throw error },
+                checksums: FrameChecksums(logID: control.identity.logID, epochs: .unknown), maxRecordSize: 0,
+                segmentSize: control.identity.segmentSize, policy: policy)
+            return RecordSequence(source: none, start: .failure(error), end: .zero)
+        }
+    }
+
+    func source(_ facts: Facts, policy: RecoveryPolicy) throws(WALError) -> RecordSource {
+        RecordSource(
+            makeReader: { () throws(WALError) in self.makeReader() },
+            checksums: FrameChecksums(logID: facts.logID, epochs: try control.epochTable(facts)),
+            maxRecordSize: facts.maxRecordSize, segmentSize: control.identity.segmentSize, policy: policy)
+    }
+
+    func makeReader() -> any LogBytesReader { WatchingReader(files: self) }
+
+    func boundarySearch() throws(WALError) -> BoundarySearch {
+        let facts = try control.requireFacts()
+        return BoundarySearch(
+            reader: makeReader(), checksums: FrameChecksums(logID: facts.logID, epochs: try control.epochTable(facts)),
+            maxRecordSize: facts.maxRecordSize, segmentSize: control.identity.segmentSize, head: facts.head,
+            durable: try durableLSN())
+    }
+
+    func close() {
+        control.close()
+        attachment.close()
+    }
+}
+
+extension EpochTable {
+    /// Stands in where a log's own table could not be read, and nothing is verified with it.
+    fileprivate static var unknown: EpochTable {
+        guard let table = EpochTable([Epoch(number: 1, id: EpochID(rawValue: 0), start: .zero)]) else {
+            preconditionFailure("one epoch is a history")
+        }
+        return table
+    }
+}
+
+/// Reads segments beside a writer: drops its descriptors when the incarnation changes, and looks at it after each read, before
+/// the bytes are believed; so bytes of a file that recovery has replaced are never handed out.
+private final class WatchingReader: LogBytesReader, @unchecked Sendable {
+    // Used by one thread at a time, as LogBytesReader demands.
+    private let files: ReaderFiles
+    private let reader: SegmentReader
+    private var incarnation: Incarnation
+    /// A writer that restarts more often than this during one read is no writer that anything can be read beside.
+    private static let attemptsMax = 16
+
+    init(files: ReaderFiles) {
+        self.files = files
+        incarnation = files.control.live.incarnation
+        let control = files.control
+        let fallback = control.live.head
+        reader = SegmentReader(directory: files.medium, head: { (try? control.requireFacts().head) ?? fallback })
+    }
+
+    func read(into buffer: UnsafeMutableRawBufferPointer, at lsn: LSN) throws(WALError) -> Int {
+        for _ in 0..<WatchingReader.attemptsMax {
+            let count = try unsafe reader.read(into: buffer, at: lsn)
+            let now = files.control.live.incarnation
+            if now == incarnation { return count }
+            incarnation = now
+            reader.forget()
+        }
+        throw .locked(holder: "a writer that keeps restarting")
+    }
+
+    func firstFrame(inSegment index: UInt64) throws(WALError) -> LSN? { try reader.firstFrame(inSegment: index) }
+}

@@ -1,0 +1,67 @@
+/// What another process may do to a log beside its writer: keep slots, and truncate the prefix that every slot has passed.
+///
+/// Attached with a shared lock; the log's own bytes are only ever read. Any thread.
+public final class LogSidecar: Sendable {
+    /// The log, read-only.
+    public let reader: LogReader
+    private let files: ReaderFiles
+
+    /// Attaches to the log in `directory`. Throws as `LogReader.open`.
+    public static func attach(directory: String) throws(WALError) -> LogSidecar {
+        try attach(directory: directory, fileSystem: LinuxFileSystem(), time: LinuxTimeSource())
+    }
+
+    package static func attach(directory: String, fileSystem: any FileSystem, time: any TimeSource) throws(WALError) -> LogSidecar {
+        LogSidecar(try ReaderFiles(paths: LogPaths(directory: directory), fileSystem: fileSystem, time: time, writable: true))
+    }
+
+    private init(_ files: ReaderFiles) {
+        self.files = files
+        reader = LogReader(files)
+    }
+
+    /// The names of all slots.
+    public func slotNames() throws(WALError) -> [String] { try files.slots.names() }
+
+    /// What a slot holds, without taking it: nil where there is none, or where it cannot be read (then it holds everything).
+    public func slotState(_ name: String) throws(WALError) -> SlotState? {
+        guard try files.slots.names().contains(name) else { return nil }
+        return try files.slots.read(name, expecting: reader.logID).current
+    }
+
+    /// What holds truncation back now.
+    public func hold() throws(WALError) -> SlotHold { try files.slots.hold(expecting: reader.logID) }
+
+    /// Takes the slot of a destination, making it with `initial` where there is none. One process at a time has a slot: `.locked` otherwise.
+    /// A slot whose halves are both damaged, or of a newer version, is `.corruption`: it holds all truncation until it is dropped by name.
+    public func takeSlot(_ name: String, initial: () throws(WALError) -> SlotState) throws(WALError) -> DestinationSlot {
+        guard SlotName.isValid(name), !name.hasSuffix(".tmp") else {
+            throw .encoding(reason: "\"\(name)\" cannot name a slot: 1 to 64 of a-z 0-9 . _ - and not ending in .tmp")
+        }
+        return try LogLock.underMaintenance(files.paths, files.fileSystem, files.time) { () throws(WALError) in
+            if try !files.slots.names().contains(name) { try files.slots.create(name, try initial()) }
+            return try DestinationSlot(name: name, files: files)
+        }
+    }
+
+    /// Removes a slot, so that it no longer holds truncation. A missing one is no error.
+    public func dropSlot(_ name: String) throws(WALError) {
+        try LogLock.underMaintenance(files.paths, files.fileSystem, files.time) { () throws(WALError) in
+            guard try files.slots.names().contains(name) else { return }
+            try files.slots.remove(name)
+        }
+    }
+
+    /// Removes the prefix below the greatest record and batch boundary at or below `lsn`, the durable LSN and every slot on disk. Returns the new
+    /// head, durable. Safe beside the writer.
+    @discardableResult
+    public func truncateBefore(_ lsn: LSN) throws(WALError) -> LSN {
+        try PrefixTruncation(
+            paths: files.paths, fileSystem: files.fileSystem, time: files.time, control: files.control,
+            medium: files.medium, slots: files.slots
+        ).truncateBefore(lsn, durable: try files.durableLSN())
+    }
+
+    /// Detaches. Slots that were taken are closed before.
+    public func detach() { reader.close() }
+}
