@@ -56,6 +56,7 @@ package final class SimulatedFileSystem: FileSystem {
 
     /// Sets how many more bytes (in whole pages) files can take: fallocate and writes past it fail with ENOSPC after doing
     /// the part that fits. nil, the initial value, is without limit. Writes through a mapping of a hole are not counted.
+    /// What a removed file had comes back when nothing holds it open and the removal is synced.
     package func setFreeSpace(_ bytes: Int?) { state.withLock { $0.disk.space = bytes } }
 
     package var freeSpace: Int? { state.withLock { $0.disk.space } }
