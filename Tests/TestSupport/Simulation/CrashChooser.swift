@@ -86,7 +86,9 @@ package struct SeededCrash: CrashChooser {
     }
 
     package mutating func fate(ofPage page: Int, in path: String) -> PageFate {
-        if Int.random(in: 0..<4, using: &random) == 0 { return .tear(newSectors: UInt8.random(in: .min ... .max, using: &random)) }
+        if Int.random(in: 0..<4, using: &random) == 0 {
+            return .tear(newSectors: UInt8.random(in: .min ... .max, using: &random))
+        }
         return Int.random(in: 0..<4, using: &random) < pageChance ? .keep : .drop
     }
 }

@@ -220,7 +220,9 @@ import WAL
         try await withThrowingTaskGroup(of: Void.self) { group in
             for writer in 0..<4 {
                 group.addTask {
-                    for index in 0..<2048 { mapping.base.storeBytes(of: 7, toByteOffset: index * 16 + writer * 4, as: UInt32.self) }
+                    for index in 0..<2048 {
+                        mapping.base.storeBytes(of: 7, toByteOffset: index * 16 + writer * 4, as: UInt32.self)
+                    }
                 }
             }
             group.addTask { for _ in 0..<50 { try file.sync() } }
