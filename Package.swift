@@ -72,7 +72,7 @@ let package = Package(
         // Tests.
         .target(
             name: "TestSupport", dependencies: ["WAL", "Archive"], path: "Tests/TestSupport", swiftSettings: common),
-        .testTarget(name: "WALTests", dependencies: ["WAL", "CCRC32C", "TestSupport"], swiftSettings: common),
+        .testTarget(name: "WALTests", dependencies: ["WAL", "CCRC32C", "CLinux", "TestSupport"], swiftSettings: common),
         .testTarget(name: "ArchiveTests", dependencies: ["WAL", "Archive", "TestSupport"], swiftSettings: common),
         .testTarget(
             name: "ShipperTests", dependencies: ["WAL", "Archive", "Shipper", "TestSupport"], swiftSettings: common),

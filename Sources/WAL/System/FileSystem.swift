@@ -63,7 +63,8 @@ package protocol File: AnyObject, Sendable {
     func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(WALError) -> Int
     /// pwrite(2) until all is written.
     func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(WALError)
-    /// fallocate(2) of [offset, offset + length), growing the file: later writes there need no space.
+    /// fallocate(2) of [offset, offset + length), growing the file: later writes there need no space. On an
+    /// error the file may have grown by a part of it.
     func allocate(offset: UInt64, length: UInt64) throws(WALError)
     /// ftruncate(2).
     func truncate(to size: UInt64) throws(WALError)

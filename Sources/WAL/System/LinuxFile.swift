@@ -4,8 +4,8 @@ import Synchronization
 
 /// One open file description of the running kernel. Owns its descriptor from `init` to `close()`; every call after that
 /// traps, because the number may by then be another file's.
-final class LinuxFile: File {
-    let path: String
+package final class LinuxFile: File {
+    package let path: String
     /// The descriptor, or -1 once closed.
     private let descriptor: Atomic<Int32>
 
@@ -26,14 +26,14 @@ final class LinuxFile: File {
     }
 
     /// fstat(2).
-    func status() throws(WALError) -> FileStatus {
+    package func status() throws(WALError) -> FileStatus {
         let descriptor = open
         var status = stat()
         try SystemCall.run("fstat", on: path) { unsafe fstat(descriptor, &status) }
         return FileStatus(status)
     }
 
-    func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(WALError) -> Int {
+    package func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(WALError) -> Int {
         let descriptor = open
         let start = fileOffset(offset, buffer.count)
         var done = 0
@@ -49,7 +49,7 @@ final class LinuxFile: File {
         return done
     }
 
-    func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(WALError) {
+    package func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(WALError) {
         let descriptor = open
         let start = fileOffset(offset, bytes.count)
         var done = 0
@@ -68,7 +68,7 @@ final class LinuxFile: File {
     /// On an error the file may have grown; what it held is unchanged. Where the file system has no fallocate (NFS before
     /// 4.2, some FUSE): zeros are written from the file's end on, as space can be had there in no other way. What lies below
     /// the end is then taken as allocated: rewriting it could undo a write that another thread is just making.
-    func allocate(offset: UInt64, length: UInt64) throws(WALError) {
+    package func allocate(offset: UInt64, length: UInt64) throws(WALError) {
         let descriptor = open
         precondition(length > 0, "fallocate of nothing")
         precondition(length <= UInt64(Int64.max) - offset, "fallocate past 2⁶³")
@@ -79,7 +79,7 @@ final class LinuxFile: File {
     }
 
     /// Writes zeros from the file's end to `end`.
-    func writeZeros(upTo end: UInt64) throws(WALError) {
+    package func writeZeros(upTo end: UInt64) throws(WALError) {
         var position = try status().size
         let zeros = [UInt8](repeating: 0, count: LinuxFile.zeroPiece)
         while position < end {
@@ -89,22 +89,22 @@ final class LinuxFile: File {
         }
     }
 
-    func truncate(to size: UInt64) throws(WALError) {
+    package func truncate(to size: UInt64) throws(WALError) {
         let descriptor = open
         let size = fileOffset(size, 0)
         try SystemCall.run("ftruncate", on: path) { ftruncate(descriptor, size) }
     }
 
-    func sync() throws(WALError) {
+    package func sync() throws(WALError) {
         let descriptor = open
         try SystemCall.run("fdatasync", on: path) { fdatasync(descriptor) }
     }
 
-    func map(offset: UInt64, length: Int, writable: Bool) throws(WALError) -> any Mapping {
+    package func map(offset: UInt64, length: Int, writable: Bool) throws(WALError) -> any Mapping {
         try LinuxMapping(descriptor: open, path: path, offset: offset, length: length, writable: writable)
     }
 
-    func tryLock(byte: UInt64, _ kind: LockKind) throws(WALError) -> Bool {
+    package func tryLock(byte: UInt64, _ kind: LockKind) throws(WALError) -> Bool {
         let descriptor = open
         // fcntl(2): EAGAIN or EACCES, both mean a conflicting lock.
         let code = try SystemCall.check("fcntl", on: path, allowing: [EAGAIN, EACCES]) {
@@ -113,12 +113,12 @@ final class LinuxFile: File {
         return code == 0
     }
 
-    func unlock(byte: UInt64) throws(WALError) {
+    package func unlock(byte: UInt64) throws(WALError) {
         let descriptor = open
         try SystemCall.check("fcntl", on: path) { walship_unlock_byte(descriptor, byte) }
     }
 
-    func isLockedByOther(byte: UInt64) throws(WALError) -> Bool {
+    package func isLockedByOther(byte: UInt64) throws(WALError) -> Bool {
         let descriptor = open
         var locked = false
         try SystemCall.check("fcntl", on: path) { unsafe walship_probe_byte(descriptor, byte, &locked) }
@@ -127,7 +127,7 @@ final class LinuxFile: File {
 
     /// close(2). Its result is not looked at: Linux releases the descriptor whatever it says (close(2), "Dealing with error
     /// returns"), and whether bytes are on stable storage is what `sync` has said.
-    func close() {
+    package func close() {
         let number = descriptor.exchange(-1, ordering: .relaxed)
         if number >= 0 { _ = Glibc.close(number) }
     }

@@ -5,10 +5,10 @@ import Glibc
 /// EINTR is retried here and nowhere else: every call made through this either restarts cleanly or reports how far it came.
 /// EBADF and EFAULT can only be mistakes of this program (a descriptor used after close or against its mode, a dead
 /// pointer); going on could write into a file that is not ours, so they trap.
-enum SystemCall {
+package enum SystemCall {
     /// Runs a call that reports failure as a negative result and errno.
     @discardableResult
-    static func run<Result: SignedInteger>(
+    package static func run<Result: SignedInteger>(
         _ operation: StaticString, on path: @autoclosure () -> String, _ call: () -> Result
     ) throws(WALError) -> Result {
         while true {
@@ -21,7 +21,7 @@ enum SystemCall {
 
     /// Runs a call that returns 0 or a positive errno; returns the errno when it is among `expected`.
     @discardableResult
-    static func check(
+    package static func check(
         _ operation: StaticString, on path: @autoclosure () -> String, allowing expected: [Int32] = [],
         _ call: () -> Int32
     ) throws(WALError) -> Int32 {
@@ -33,7 +33,7 @@ enum SystemCall {
     }
 
     /// The error for `code`, which a call named `operation` gave on `path`.
-    static func error(_ code: Int32, in operation: StaticString, on path: String) -> WALError {
+    package static func error(_ code: Int32, in operation: StaticString, on path: String) -> WALError {
         precondition(code != EBADF, "\(operation) on \(path): the descriptor is closed or not open in this mode")
         precondition(code != EFAULT, "\(operation) on \(path): bad address")
         return .system(operation: "\(operation)", path: path, errno: code)
