@@ -42,7 +42,7 @@ import WAL
         }
         #expect(SlotName.isValid(String(repeating: "x", count: 64)))
         #expect(!SlotName.isValid(String(repeating: "x", count: 65)))
-        for name in ["", ".", "..", "a/b", "é", "A"] { #expect(!SlotName.isValid(name)) }
-        for name in ["...", "d-0123456789abcdef", "-", "_"] { #expect(SlotName.isValid(name)) }
+        for name in ["", ".", "..", "a/b", "é", "A", ".tmp", "a.tmp"] { #expect(!SlotName.isValid(name)) }
+        for name in ["...", "tmp", "a.tmp.b", "d-0123456789abcdef", "-", "_"] { #expect(SlotName.isValid(name)) }
     }
 }

@@ -96,7 +96,7 @@ struct FormatSamples {
     mutating func live() -> LiveSnapshot {
         LiveSnapshot(
             durable: lsn(), written: lsn(), head: lsn(),
-            incarnation: LiveSnapshot.Incarnation(high: random.next(), low: random.next()),
+            incarnation: Incarnation(high: random.next(), low: random.next()),
             boot: BootID(high: random.next(), low: random.next()), isStopped: Bool.random(using: &random),
             isBlocked: Bool.random(using: &random),
             blockedBy: Bool.random(using: &random) ? Int32(number(1...UInt64(Int32.max))) : nil,

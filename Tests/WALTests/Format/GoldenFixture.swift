@@ -36,11 +36,7 @@ enum GoldenFixture {
         let checksum = record.payload.withUnsafeBytes {
             FrameChecksum(logID: logID, epoch: epoch).value(lengthField: lengthField, payload: $0, lsn: LSN(record.lsn))
         }
-        var header = [UInt8](repeating: 0, count: FrameHeader.size)
-        header.withUnsafeMutableBytes {
-            FrameHeader(checksum: checksum, lengthField: lengthField).store(into: $0)
-        }
-        return header + record.payload
+        return FrameHeader(checksum: checksum, lengthField: lengthField).bytes + record.payload
     }
 
     /// The bytes of the log from LSN 0: all records, then a frame of 100 bytes of which 58 arrived.
@@ -77,7 +73,7 @@ enum GoldenFixture {
 
     static let live = LiveSnapshot(
         durable: durable, written: written, head: .zero,
-        incarnation: LiveSnapshot.Incarnation(high: 0x0F1E_2D3C_4B5A_6978, low: 0x8796_A5B4_C3D2_E1F0),
+        incarnation: Incarnation(high: 0x0F1E_2D3C_4B5A_6978, low: 0x8796_A5B4_C3D2_E1F0),
         boot: BootID(high: 0x6BA7_B810_9DAD_41D1, low: 0x80B4_00C0_4FD4_30C8), isBlocked: true, blockedBy: 4343,
         writer: 4242)
 
