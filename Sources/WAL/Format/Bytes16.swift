@@ -11,19 +11,6 @@ public struct Bytes16: Hashable, Sendable {
         self.high = high
         self.low = low
     }
-
-    /// nil unless there are sixteen bytes.
-    public init?(_ bytes: [UInt8]) {
-        guard bytes.count == 16 else { return nil }
-        self.init(
-            high: bytes[..<8].reduce(0) { $0 << 8 | UInt64($1) },
-            low: bytes[8...].reduce(0) { $0 << 8 | UInt64($1) })
-    }
-
-    /// The sixteen bytes in order.
-    public var bytes: [UInt8] {
-        [high, low].flatMap { half in (0..<8).map { UInt8(truncatingIfNeeded: half >> (56 - 8 * $0)) } }
-    }
 }
 
 extension Bytes16: CustomStringConvertible {

@@ -28,15 +28,6 @@ package enum LivePage {
 /// The words of a live page, read one after the other. Which of them may be believed depends on boot id and lock, see
 /// `docs/format/log.md`.
 package struct LiveSnapshot: Hashable, Sendable {
-    package struct Incarnation: Hashable, Sendable {
-        package var high: UInt64
-        package var low: UInt64
-        package init(high: UInt64, low: UInt64) {
-            self.high = high
-            self.low = low
-        }
-    }
-
     package var durable: LSN
     package var written: LSN
     package var head: LSN

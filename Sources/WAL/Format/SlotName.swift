@@ -1,8 +1,9 @@
-/// What a slot may be called: one to 64 of `a-z 0-9 . _ -`, and neither `.` nor `..`. The name is the file's name below
-/// `slots/`.
+/// What a slot may be called: one to 64 of `a-z 0-9 . _ -`, neither `.` nor `..`, and not ending in `.tmp`, as slots that are
+/// being made do. The name is the file's name below `slots/`.
 public enum SlotName {
     public static func isValid(_ name: String) -> Bool {
         FormatLimits.slotNameLengths.contains(name.utf8.count) && name != "." && name != ".."
+            && !name.hasSuffix(".tmp")
             && name.utf8.allSatisfy { byte in
                 switch byte {
                 case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"),

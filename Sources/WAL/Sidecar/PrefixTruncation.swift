@@ -76,7 +76,7 @@ struct PrefixTruncation {
     }
 
     private func requireUsable(_ name: String) throws(WALError) {
-        guard SlotName.isValid(name), !name.hasSuffix(".tmp") else {
+        guard SlotName.isValid(name) else {
             throw .encoding(reason: "\"\(name)\" cannot name a slot: 1 to 64 of a-z 0-9 . _ - and not ending in .tmp")
         }
     }

@@ -6,7 +6,7 @@ struct SlotDirectory: Sendable {
     /// The names of the slots, in order. Other files in the directory (`*.tmp`) are none.
     func names() throws(WALError) -> [String] {
         guard try fileSystem.status(paths.slots) != nil else { return [] }
-        let names = try fileSystem.list(paths.slots).filter { SlotName.isValid($0) && !$0.hasSuffix(".tmp") }.sorted()
+        let names = try fileSystem.list(paths.slots).filter(SlotName.isValid).sorted()
         guard names.count <= LogLimits.slotsMax else {
             throw .io(operation: "readdir", path: paths.slots, errno: 7)
         }
