@@ -92,6 +92,15 @@ let package = Package(
             name: "FollowerTests", dependencies: ["WAL", "Archive", "Shipper", "Follower", "TestSupport"],
             swiftSettings: common),
         .testTarget(
-            name: "walshipdTests", dependencies: ["walshipd", "WAL", "Archive", "TestSupport"], swiftSettings: common),
+            name: "walshipdTests",
+            dependencies: [
+                "walshipd", "WAL", "Archive", "TestSupport",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ],
+            swiftSettings: common),
     ]
 )

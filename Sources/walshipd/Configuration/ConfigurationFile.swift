@@ -146,8 +146,10 @@ struct ConfigurationFile: Sendable {
     }
 
     private func error(_ key: String, _ node: Node, _ problem: String) -> ConfigurationError {
+        // Shown unless it is a secret, nothing, or the key itself.
         let isSecret = SettingKey(rawValue: key)?.isSecret ?? false
-        let value = isSecret || node.scalar?.string == key.split(separator: ".").last.map(String.init) ? nil : node.scalar?.string
+        let text = node.scalar?.string ?? ""
+        let value: String? = isSecret || text.isEmpty || key == text || key.hasSuffix("." + text) ? nil : text
         return ConfigurationError(
             origin: .file(path, line: node.mark?.line), key: key, value: value, problem: problem)
     }

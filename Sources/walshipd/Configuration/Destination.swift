@@ -1,6 +1,3 @@
-import Crypto
-import WAL
-
 /// A log that is shipped: the directory it lies in and its name in every archive.
 struct LogSettings: Hashable, Sendable {
     var path: String
@@ -14,14 +11,6 @@ struct DestinationSettings: Hashable, Sendable {
     var base: StorageURL
 
     func archive(of log: LogSettings) -> StorageURL { base.appending(log: log.name) }
-
-    /// The slot's name in `log`: as configured, else `d-` and 16 hex digits of SHA-256 of the archive's address.
-    func slotName(in log: LogSettings) -> String {
-        if let name { return name }
-        let digest = SHA256.hash(data: Array(archive(of: log).description.utf8))
-        let first = digest.prefix(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
-        return "d-" + Hex.sixteenDigits(first)
-    }
 
     /// `[a-z0-9._-]{1,64}`, as slot names are.
     static func isValidName(_ name: String) -> Bool {

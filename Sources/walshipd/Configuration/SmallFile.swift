@@ -11,7 +11,6 @@ enum SmallFile {
         let data: Data?
         do {
             let handle = try FileHandle(forReadingFrom: URL(filePath: path))
-            defer { try? handle.close() }
             data = try handle.read(upToCount: limit + 1)
         } catch {
             throw refused("the file cannot be read: \(reason(error))")

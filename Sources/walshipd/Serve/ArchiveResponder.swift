@@ -47,8 +47,8 @@ struct ArchiveResponder: HTTPResponder {
         case "HEAD": return try await head(path)
         case "PUT": return try await put(path, request)
         case "DELETE":
-            let object = try Self.object(path)
-            try await pool.run { try tree.delete(object) }
+            if path.isRoot { throw ServeError(.forbidden, "the root stays") }
+            try await pool.run { try tree.delete(path) }
             return Response(status: .noContent)
         case "MKCOL":
             if Self.announcesBody(request) { throw ServeError(.unsupportedMediaType, "MKCOL takes no body") }
@@ -181,7 +181,9 @@ struct ArchiveResponder: HTTPResponder {
             guard received <= objectSizeMax else { throw ServeError.tooLarge(objectSizeMax) }
             try await pool.run { try tree.call { () throws(WALError) in try upload.append(buffer) } }
         }
-        // A connection that broke may end the body like one that is complete.
+        // A connection that broke, or that the server cut when it had to end, may end the body like one that is complete. Bodies
+        // without a length are only told apart by the parser's error and by the cancellation.
+        try Task.checkCancellation()
         if let length = put.length, received != length {
             throw ServeError(.badRequest, "the body has \(received) bytes, not the \(length) that Content-Length says")
         }

@@ -4,7 +4,7 @@ import WAL
 
 /// What a PUT asks of what lies at its path.
 enum Precondition: Hashable, Sendable {
-    case none
+    case any
     /// `If-None-Match: *`
     case absent
     /// `If-Match: *`
@@ -12,7 +12,7 @@ enum Precondition: Hashable, Sendable {
 
     func check(exists: Bool) throws(ServeError) {
         switch self {
-        case .none: return
+        case .any: return
         case .absent: if exists { throw ServeError(.preconditionFailed, "an object is already there") }
         case .present: if !exists { throw ServeError(.preconditionFailed, "no object is there") }
         }
@@ -67,7 +67,8 @@ extension ObjectTree {
     func look(_ path: ObjectPath) throws(ServeError) -> Found {
         try alone(with: path) { () throws(ServeError) in
             guard try enter(path.parent, making: false) else { return .nothing }
-            return try found(location(path))
+            // The root may itself be a link.
+            return path.isRoot ? .collection : try found(location(path))
         }
     }
 
@@ -87,17 +88,24 @@ extension ObjectTree {
         }
     }
 
-    /// Removes an object.
+    /// Removes an object, or a collection that is empty: one request must not be able to remove a whole archive.
     func delete(_ path: ObjectPath) throws(ServeError) {
         try alone(with: path) { () throws(ServeError) in
             guard try enter(path.parent, making: false) else { throw ServeError.notFound }
             let target = location(path)
             switch try found(target) {
-            case .nothing: throw ServeError.notFound
-            case .collection: throw ServeError(.methodNotAllowed, "a collection is there; only objects are deleted")
-            case .object: break
+            case .nothing:
+                throw ServeError.notFound
+            case .object:
+                guard !path.endsWithSlash else { throw ServeError.notFound }
+                try call { () throws(WALError) in try system.unlink(target) }
+            case .collection:
+                let removed = try directories.withLock { flushed throws(ServeError) in
+                    flushed.remove(target)
+                    return try call { () throws(WALError) in try system.removeDirectory(target) }
+                }
+                guard removed else { throw ServeError(.conflict, "the collection is not empty") }
             }
-            try call { () throws(WALError) in try system.unlink(target) }
             try flush(location(path.parent))
         }
     }

@@ -16,7 +16,7 @@ import WAL
 /// what storage holds, and a second flush would report success without a reason.
 final class ObjectTree: Sendable {
     let root: String
-    let system: any FileSystem
+    let system: any FileSystem & DirectoryRemoval
     let logger: Logger
     let directories = Mutex(FlushedDirectories())
     /// Kept open for its lock.
@@ -33,7 +33,7 @@ final class ObjectTree: Sendable {
 
     /// Opens the tree at `root` (made if only its last part is missing), locks it, and removes the uploads that a former server
     /// left unfinished.
-    init(root: String, system: any FileSystem, logger: Logger) throws(CommandError) {
+    init(root: String, system: any FileSystem & DirectoryRemoval, logger: Logger) throws(CommandError) {
         self.root = root
         self.system = system
         self.logger = logger
@@ -115,7 +115,6 @@ final class ObjectTree: Sendable {
     func alone<Result>(
         with path: ObjectPath, _ body: () throws(ServeError) -> Result
     ) throws(ServeError) -> Result {
-        try check()
         let lock = locks[Int(UInt(bitPattern: path.names.hashValue) % UInt(locks.count))]
         return try lock.mutex.withLock { _ throws(ServeError) in try body() }
     }
@@ -128,6 +127,7 @@ final class ObjectTree: Sendable {
     func enter(
         _ collection: ObjectPath, making: Bool, _ flushed: inout FlushedDirectories
     ) throws(ServeError) -> Bool {
+        try check()
         var location = root
         if !flushed.contains(root) {
             try flush(root)
@@ -171,6 +171,8 @@ final class ObjectTree: Sendable {
             failure.withLock { $0 = text }
             throw ServeError.stopped
         }
+        // After another directory's failure, or another thread's with this one, success says nothing.
+        try check()
     }
 
     private func check() throws(ServeError) {

@@ -32,7 +32,7 @@ struct PutRequest: Equatable, Sendable {
     private static func precondition(_ fields: HTTPFields) throws(ServeError) -> Precondition {
         let absent = fields[.ifNoneMatch]?.trimmingCharacters(in: .whitespaces) == "*"
         switch fields[.ifMatch]?.trimmingCharacters(in: .whitespaces) {
-        case nil: return absent ? .absent : .none
+        case nil: return absent ? .absent : .any
         case "*" where !absent: return .present
         default: throw ServeError(.preconditionFailed, "If-Match can only be *, without If-None-Match")
         }
