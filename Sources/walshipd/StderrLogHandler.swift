@@ -18,7 +18,8 @@ struct StderrLogHandler: LogHandler {
                 do {
                     try Output.error.write(line: line)
                 } catch {
-                    // Standard error is closed: there is no place left to report that to, and losing log lines is no reason to stop shipping.
+                    // Standard error is closed: there is no place left to report that to, and losing log lines is no reason
+                    // to stop shipping.
                 }
             },
             now: { Date() })
@@ -72,7 +73,11 @@ struct StderrLogHandler: LogHandler {
 
     /// The value as it stands after `key=`.
     static func quoted(_ value: String) -> String {
-        let needsQuotes = value.isEmpty || value.unicodeScalars.contains { $0 == " " || $0 == "\"" || $0 == "\\" || $0 == "=" || $0.properties.generalCategory == .control }
+        let needsQuotes =
+            value.isEmpty
+            || value.unicodeScalars.contains {
+                $0 == " " || $0 == "\"" || $0 == "\\" || $0 == "=" || $0.properties.generalCategory == .control
+            }
         guard needsQuotes else { return oneLine(value) }
         let escaped = value.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"")
         return "\"\(oneLine(escaped))\""

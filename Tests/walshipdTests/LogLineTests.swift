@@ -13,7 +13,8 @@ import Testing
     private func logger(_ lines: Lines, level: Logger.Level = .info) -> Logger {
         Logger(label: "test") { _ in
             StderrLogHandler(
-                level: level, write: { line in lines.all.withLock { $0.append(line) } }, now: { Date(timeIntervalSince1970: 1.5) })
+                level: level, write: { line in lines.all.withLock { $0.append(line) } },
+                now: { Date(timeIntervalSince1970: 1.5) })
         }
     }
 

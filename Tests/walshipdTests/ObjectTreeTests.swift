@@ -21,7 +21,9 @@ import WAL
         }
     }
 
-    private func put(_ tree: ObjectTree, _ path: String, _ text: String = "x", if precondition: Precondition = .any) throws -> Bool {
+    private func put(_ tree: ObjectTree, _ path: String, _ text: String = "x", if precondition: Precondition = .any) throws
+        -> Bool
+    {
         let upload = try tree.beginUpload(verifying: false)
         do {
             try upload.append(ByteBuffer(string: text))

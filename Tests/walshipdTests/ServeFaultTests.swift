@@ -10,7 +10,9 @@ import Testing
     }
 
     /// Starts a slow upload and waits until part of it has arrived.
-    private func startSlowUpload(_ server: ServeProcess, _ path: String, root: String, scratch: String, chunked: Bool) async throws -> Program {
+    private func startSlowUpload(_ server: ServeProcess, _ path: String, root: String, scratch: String, chunked: Bool)
+        async throws -> Program
+    {
         let file = scratch + "/slow.in"
         try pattern(20_000_000).write(to: URL(filePath: file))
         let more = chunked ? ["-H", "Transfer-Encoding: chunked"] : []
@@ -181,7 +183,10 @@ import Testing
             let remote = try await serve("--root", scratch + "/root", "--listen", "0.0.0.0:0")
             #expect(remote.code == 2)
             #expect(remote.error.contains("--allow-remote"))
-            for wrong in [["--root", ""], ["--listen", "x"], ["--root", "r", "--object-size-max", "5MB"], ["--root", "r", "--shutdown-deadline", "soon"]] {
+            for wrong in [
+                ["--root", ""], ["--listen", "x"], ["--root", "r", "--object-size-max", "5MB"],
+                ["--root", "r", "--shutdown-deadline", "soon"],
+            ] {
                 let ended = try await Program.run(Program.walshipd, ["serve"] + wrong, in: scratch)
                 #expect(ended.code == 2, "\(wrong)")
                 #expect(ended.error.hasPrefix("walshipd serve: "), "\(wrong)")

@@ -22,7 +22,8 @@ import Testing
             for (index, size) in [0, 1, 4095, 65_536, 300_000, 3_000_001].enumerated() {
                 let bytes = pattern(size, seed: UInt64(index + 1))
                 #expect(try await server.put("/a/b/\(index)", bytes).status == 201)
-                #expect(FileManager.default.contents(atPath: "\(root)/a/b/\(index)") == bytes, "a plain file at the request path")
+                #expect(
+                    FileManager.default.contents(atPath: "\(root)/a/b/\(index)") == bytes, "a plain file at the request path")
                 let got = try await server.curl("/a/b/\(index)")
                 #expect(got.status == 200)
                 #expect(got.body == bytes)
@@ -30,7 +31,9 @@ import Testing
                 #expect(head.status == 200)
                 #expect(head.headers["content-length"] == "\(size)")
             }
-            #expect(try FileManager.default.contentsOfDirectory(atPath: root + "/a").sorted() == ["b"], "nothing beside the objects")
+            #expect(
+                try FileManager.default.contentsOfDirectory(atPath: root + "/a").sorted() == ["b"], "nothing beside the objects"
+            )
             #expect(try FileManager.default.contentsOfDirectory(atPath: root + "/a/b").count == 6)
         }
     }
@@ -66,8 +69,12 @@ import Testing
                     let name = "race-\(round)-\(rival)"
                     let body = "\(round) \(rival) " + String(repeating: "x", count: 100_000)
                     rivals.append(
-                        (try server.startCurl(
-                            "/race/\(round)", ["-X", "PUT", "-H", "If-None-Match: *", "-H", "Expect:", "--data-binary", body], files: name), name))
+                        (
+                            try server.startCurl(
+                                "/race/\(round)",
+                                ["-X", "PUT", "-H", "If-None-Match: *", "-H", "Expect:", "--data-binary", body], files: name),
+                            name
+                        ))
                 }
                 var winners: [Int] = []
                 for (rival, (curl, name)) in rivals.enumerated() {
@@ -98,8 +105,11 @@ import Testing
         try await withServer { server, _ async throws in
             let bytes = pattern(600_000)
             try await server.put("/r", bytes)
-            for (field, range) in [("0-0", 0..<1), ("0-99", 0..<100), ("599999-", 599_999..<600_000), ("-5", 599_995..<600_000),
-                ("1000-599999", 1000..<600_000), ("500000-9999999999999999999999", 500_000..<600_000), ("-9999999", 0..<600_000)] {
+            for (field, range) in [
+                ("0-0", 0..<1), ("0-99", 0..<100), ("599999-", 599_999..<600_000), ("-5", 599_995..<600_000),
+                ("1000-599999", 1000..<600_000), ("500000-9999999999999999999999", 500_000..<600_000),
+                ("-9999999", 0..<600_000),
+            ] {
                 let part = try await server.curl("/r", "-H", "Range: bytes=\(field)")
                 #expect(part.status == 206, "\(field)")
                 #expect(part.body == bytes.subdata(in: range), "\(field)")
@@ -183,8 +193,12 @@ import Testing
             try "secret".write(toFile: outside + "/secret", atomically: true, encoding: .utf8)
             try FileManager.default.createSymbolicLink(atPath: root + "/link", withDestinationPath: outside)
             try FileManager.default.createSymbolicLink(atPath: root + "/file", withDestinationPath: outside + "/secret")
-            for path in ["/../secret", "/a/../../secret", "/%2e%2e/secret", "/..%2fsecret", "/a/%2E%2E/%2e%2e/secret", "/./a", "//etc/passwd",
-                "/a//b", "/a%00b", "/a%5cb", "/a%0ab", "/a%2fb", "/%zz", "/%2", "/%ff", "/" + String(repeating: "n", count: 256)] {
+            for path in [
+                "/../secret", "/a/../../secret", "/%2e%2e/secret", "/..%2fsecret", "/a/%2E%2E/%2e%2e/secret", "/./a",
+                "//etc/passwd",
+                "/a//b", "/a%00b", "/a%5cb", "/a%0ab", "/a%2fb", "/%zz", "/%2", "/%ff",
+                "/" + String(repeating: "n", count: 256),
+            ] {
                 for arguments in [[], ["-X", "PUT", "-d", "x"], ["-X", "DELETE"], ["-X", "MKCOL"]] {
                     let name = UUID().uuidString
                     let reply = try await server.reply(of: server.startCurl(path, arguments, files: name), files: name)
@@ -203,7 +217,8 @@ import Testing
                 #expect(try await server.put(path, pattern(3)).status == 403, "\(path)")
             }
             #expect(try String(contentsOfFile: outside + "/secret", encoding: .utf8) == "secret")
-            #expect(try FileManager.default.contentsOfDirectory(atPath: root).sorted() == [ObjectPath.reserved, "file", "link"])
+            #expect(
+                try FileManager.default.contentsOfDirectory(atPath: root).sorted() == [ObjectPath.reserved, "file", "link"])
         }
     }
 

@@ -6,8 +6,10 @@ import Testing
 /// The server's decisions that need no server: paths, ranges, fields of a PUT.
 @Suite struct ServeValueTests {
     @Test func pathsAreDecodedOnceAndEncodedBack() throws {
-        for (text, names) in [("/", []), ("/a", ["a"]), ("/a/b/", ["a", "b"]), ("/a%20b", ["a b"]), ("/%61", ["a"]), ("/%252e", ["%2e"]),
-            ("/...", ["..."]), ("/.hidden", [".hidden"]), ("/%C3%A9", ["é"])] {
+        for (text, names) in [
+            ("/", []), ("/a", ["a"]), ("/a/b/", ["a", "b"]), ("/a%20b", ["a b"]), ("/%61", ["a"]), ("/%252e", ["%2e"]),
+            ("/...", ["..."]), ("/.hidden", [".hidden"]), ("/%C3%A9", ["é"]),
+        ] {
             let path = try ObjectPath(requestPath: text)
             #expect(path.names == names, "\(text)")
             #expect(path.endsWithSlash == text.hasSuffix("/"))
@@ -26,7 +28,9 @@ import Testing
                 guard let path = try? ObjectPath(requestPath: text) else { continue }
                 accepted += 1
                 for name in path.names {
-                    #expect(!name.isEmpty && name != "." && name != ".." && !name.contains("/") && !name.contains("\\") && !name.contains("\0"), "\(text)")
+                    #expect(
+                        !name.isEmpty && name != "." && name != ".." && !name.contains("/") && !name.contains("\\")
+                            && !name.contains("\0"), "\(text)")
                 }
             }
         }
@@ -56,7 +60,9 @@ import Testing
                 for last in UInt64(0)...7 {
                     let bytes = (0..<size).filter { first <= $0 && $0 <= last }
                     let expected: ByteRange =
-                        if last < first { .whole } else if let low = bytes.first, let high = bytes.last { .part(low..<high + 1) } else { .unsatisfiable }
+                        if last < first { .whole } else if let low = bytes.first, let high = bytes.last {
+                            .part(low..<high + 1)
+                        } else { .unsatisfiable }
                     #expect(ByteRange(field: "Bytes=\(first)-\(last)", size: size) == expected)
                 }
             }
@@ -64,7 +70,10 @@ import Testing
         let max = UInt64.max
         #expect(ByteRange(field: "bytes=\(max - 1)-\(max)", size: max) == .part(max - 1..<max))
         #expect(ByteRange(field: "bytes=0-\(max)", size: max) == .part(0..<max))
-        for field in [nil, "", "bytes", "bytes=", "bytes=-", "bytes=1", "bytes=1-2-3", "bytes= 1-2", "bytes=+1-2", "bytes=0-1,2-3", "items=0-1"] {
+        for field in [
+            nil, "", "bytes", "bytes=", "bytes=-", "bytes=1", "bytes=1-2-3", "bytes= 1-2", "bytes=+1-2", "bytes=0-1,2-3",
+            "items=0-1",
+        ] {
             #expect(ByteRange(field: field, size: 10) == .whole, "\(field ?? "none")")
         }
     }
@@ -89,7 +98,8 @@ import Testing
         #expect(status([.contentLength: "99999999999999999999"]) == 400)
         #expect(status([.contentLength: "1", .contentRange: "bytes 0-0/1"]) == 400)
         for (ifMatch, ifNoneMatch, expected) in [
-            (nil, nil, Precondition.any), ("*", nil, .present), (nil, "*", .absent), (nil, "\"tag\"", .any), ("\"tag\"", nil, nil), ("*", "*", nil),
+            (nil, nil, Precondition.any), ("*", nil, .present), (nil, "*", .absent), (nil, "\"tag\"", .any),
+            ("\"tag\"", nil, nil), ("*", "*", nil),
         ] as [(String?, String?, Precondition?)] {
             var fields = length
             fields[.ifMatch] = ifMatch

@@ -34,7 +34,8 @@ struct ServeCommand: AsyncParsableCommand {
         transform: { try SettingParsers.duration(RunSettings.shutdownDeadlines)($0) })
     var shutdownDeadline: Duration = .seconds(10)
 
-    @Option(help: "Least severe messages shown: trace, debug, info, notice, warning, error or critical.",
+    @Option(
+        help: "Least severe messages shown: trace, debug, info, notice, warning, error or critical.",
         transform: { try SettingParsers.word(Logger.Level.self)($0) })
     var logLevel = Logger.Level.notice
 
@@ -42,14 +43,16 @@ struct ServeCommand: AsyncParsableCommand {
         if root.isEmpty { throw ValidationError("--root is empty; name the directory that holds the objects") }
         if !listen.isLoopback && !allowRemote {
             throw ValidationError(
-                "--listen \(listen): other machines could reach it, and there is no access control; use 127.0.0.1, or add --allow-remote")
+                "--listen \(listen): other machines could reach it, and there is no access control; use 127.0.0.1, or add --allow-remote"
+            )
         }
     }
 
     mutating func run() async throws {
         let logger = StderrLogHandler.logger(level: logLevel)
         if !listen.isLoopback {
-            logger.warning("anyone who reaches this address can read, replace and delete every object", metadata: ["listen": "\(listen)"])
+            logger.warning(
+                "anyone who reaches this address can read, replace and delete every object", metadata: ["listen": "\(listen)"])
         }
         let server = ArchiveServer(
             root: root, address: listen, objectSizeMax: objectSizeMax.bytes, shutdownDeadline: shutdownDeadline, logger: logger)

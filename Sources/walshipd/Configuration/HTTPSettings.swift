@@ -57,7 +57,9 @@ struct HTTPSettings: Equatable, Sendable {
 
     private static func parseProxy(_ text: String) throws(ArgumentTextError) -> String {
         let url = try StorageURL.parseParts(text, schemes: ["http", "https", "socks5", "socks5h"])
-        guard url.path.isEmpty || url.path == "/" else { throw ArgumentTextError("expected no path after the proxy's host and port") }
+        guard url.path.isEmpty || url.path == "/" else {
+            throw ArgumentTextError("expected no path after the proxy's host and port")
+        }
         return text
     }
 
@@ -81,7 +83,8 @@ struct HTTPSettings: Equatable, Sendable {
                 throw ArgumentTextError("the header \(name) is set by the client itself; remove it")
             }
             guard !value.isEmpty, line.utf8.count <= headerBytesMax, value.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }) else {
-                throw ArgumentTextError("expected a value of the header \(name), at most \(headerBytesMax) bytes, without control characters")
+                throw ArgumentTextError(
+                    "expected a value of the header \(name), at most \(headerBytesMax) bytes, without control characters")
             }
             headers.append(Header(name: name, value: Secret(value)))
         }
@@ -93,7 +96,8 @@ struct HTTPSettings: Equatable, Sendable {
     private static func isTokenByte(_ byte: UInt8) -> Bool {
         switch byte {
         case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-            UInt8(ascii: "a")...UInt8(ascii: "z"): true
+            UInt8(ascii: "a")...UInt8(ascii: "z"):
+            true
         default: "!#$%&'*+-.^_`|~".utf8.contains(byte)
         }
     }

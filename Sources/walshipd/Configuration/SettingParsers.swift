@@ -14,7 +14,8 @@ enum SettingParsers {
             let value = try DurationText.parse(text)
             guard range.contains(value) else {
                 throw ArgumentTextError(
-                    "expected a duration from \(DurationText.format(range.lowerBound)) to \(DurationText.format(range.upperBound))")
+                    "expected a duration from \(DurationText.format(range.lowerBound)) to \(DurationText.format(range.upperBound))"
+                )
             }
             return value
         }

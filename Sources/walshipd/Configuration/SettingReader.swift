@@ -73,7 +73,8 @@ struct SettingReader: Sendable {
     func error(_ key: SettingKey, _ problem: String) throws(ConfigurationError) -> ConfigurationError {
         let found = try text(key)
         return ConfigurationError(
-            origin: found?.origin ?? .settings, key: key.rawValue, value: found.flatMap { shown($0.text, key) }, problem: problem)
+            origin: found?.origin ?? .settings, key: key.rawValue, value: found.flatMap { shown($0.text, key) },
+            problem: problem)
     }
 
     /// A refused value as a message may show it: no secret, and no URL that holds a password although it must not.

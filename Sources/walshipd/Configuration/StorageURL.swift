@@ -14,7 +14,9 @@ struct StorageURL: Hashable, Sendable, CustomStringConvertible {
     static let schemes: Set<String> = ["http", "https", "file"]
 
     static func parse(_ text: String) throws(ArgumentTextError) -> StorageURL {
-        if text.hasPrefix("s3://") { throw ArgumentTextError("s3:// is not supported by this version; use http(s):// or file://") }
+        if text.hasPrefix("s3://") {
+            throw ArgumentTextError("s3:// is not supported by this version; use http(s):// or file://")
+        }
         var parts = try parseParts(text, schemes: schemes)
         while parts.path.hasSuffix("/") { parts.path.removeLast() }
         if parts.scheme == "file" {
@@ -31,7 +33,9 @@ struct StorageURL: Hashable, Sendable, CustomStringConvertible {
     /// Scheme, authority and path of an absolute URL without user, query and fragment.
     static func parseParts(_ text: String, schemes: Set<String>) throws(ArgumentTextError) -> Parts {
         let known = schemes.sorted().map { "\($0)://" }.joined(separator: ", ")
-        guard let separator = text.firstRange(of: "://") else { throw ArgumentTextError("expected a URL that begins with \(known)") }
+        guard let separator = text.firstRange(of: "://") else {
+            throw ArgumentTextError("expected a URL that begins with \(known)")
+        }
         let scheme = text[..<separator.lowerBound].lowercased()
         guard schemes.contains(scheme) else { throw ArgumentTextError("expected a URL that begins with \(known)") }
         let rest = text[separator.upperBound...]
@@ -80,13 +84,16 @@ enum LogName {
 
     static func isValid(_ name: String) -> Bool {
         guard let first = name.utf8.first, isAlphanumeric(first), name.utf8.count <= 100 else { return false }
-        return name.utf8.allSatisfy { isAlphanumeric($0) || $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "_") || $0 == UInt8(ascii: "-") }
+        return name.utf8.allSatisfy {
+            isAlphanumeric($0) || $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "_") || $0 == UInt8(ascii: "-")
+        }
     }
 
     private static func isAlphanumeric(_ byte: UInt8) -> Bool {
         switch byte {
         case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-            UInt8(ascii: "a")...UInt8(ascii: "z"): true
+            UInt8(ascii: "a")...UInt8(ascii: "z"):
+            true
         default: false
         }
     }

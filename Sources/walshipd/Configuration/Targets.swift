@@ -5,9 +5,12 @@ struct Targets {
 
     init(reader: SettingReader, file: ConfigurationFile?) throws(ConfigurationError) {
         var archiveLogName: String?
-        if let archive = try reader.optional(.archive, { (text: String) throws(ArgumentTextError) in
-            try StorageURL.parse(text).splitLogName()
-        }) {
+        if let archive = try reader.optional(
+            .archive,
+            { (text: String) throws(ArgumentTextError) in
+                try StorageURL.parse(text).splitLogName()
+            })
+        {
             destinations = [DestinationSettings(name: nil, base: archive.base)]
             archiveLogName = archive.log
         } else if let file {
@@ -17,7 +20,8 @@ struct Targets {
         if let path = try reader.optional(.log, SettingParsers.nonEmpty) {
             let name = archiveLogName ?? Self.lastComponent(path)
             guard LogName.isValid(name) else {
-                throw try reader.error(.log, "its last part is no name for an archive; list it in the file with a name (\(LogName.rule))")
+                throw try reader.error(
+                    .log, "its last part is no name for an archive; list it in the file with a name (\(LogName.rule))")
             }
             logs = [LogSettings(path: path, name: name)]
         } else if let file {
@@ -35,7 +39,8 @@ struct Targets {
     ) throws(ConfigurationError) -> [LogSettings] {
         if archiveLogName != nil && file.logs.count > 1 {
             throw try reader.error(
-                .archive, "is the archive of one log, but the file lists \(file.logs.count); list destinations in the file instead")
+                .archive,
+                "is the archive of one log, but the file lists \(file.logs.count); list destinations in the file instead")
         }
         var logs: [LogSettings] = []
         for (index, element) in file.logs.enumerated() {
@@ -52,7 +57,8 @@ struct Targets {
                     problem: "\(LogName.rule)\(given == nil ? "; give it a name" : "")")
             }
             if let archiveLogName, name != archiveLogName {
-                throw try reader.error(.archive, "ends in '\(archiveLogName)', but the log is named '\(name)' in \(file.path); make them the same")
+                throw try reader.error(
+                    .archive, "ends in '\(archiveLogName)', but the log is named '\(name)' in \(file.path); make them the same")
             }
             logs.append(LogSettings(path: path.text, name: name))
         }
@@ -95,13 +101,16 @@ struct Targets {
         }
         guard !destinations.isEmpty else {
             throw refuse(
-                "destinations", nil, "no archive is named; give --archive, \(SettingKey.archive.environmentName), or destinations in the file")
+                "destinations", nil,
+                "no archive is named; give --archive, \(SettingKey.archive.environmentName), or destinations in the file")
         }
         if let path = firstRepeated(logs.map(\.path)) { throw refuse("logs", path, "is listed twice") }
         if let name = firstRepeated(logs.map(\.name)) {
             throw refuse("logs", name, "two logs would share one archive; give them different names")
         }
-        if let url = firstRepeated(destinations.map(\.base.description)) { throw refuse("destinations", url, "is listed twice") }
+        if let url = firstRepeated(destinations.map(\.base.description)) {
+            throw refuse("destinations", url, "is listed twice")
+        }
         if let name = firstRepeated(destinations.compactMap(\.name)) {
             throw refuse("destinations", name, "two destinations would share one slot; give them different names")
         }

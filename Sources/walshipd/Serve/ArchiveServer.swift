@@ -50,7 +50,8 @@ struct ArchiveServer: Service {
                 } catch let error as IOError {
                     throw CommandError(
                         .failed,
-                        "cannot listen on \(address): \(ErrorText.describe(errno: error.errnoCode)); choose another address with --listen")
+                        "cannot listen on \(address): \(ErrorText.describe(errno: error.errnoCode)); choose another address with --listen"
+                    )
                 } catch let error as SocketAddressError {
                     throw CommandError(
                         .failed, "cannot listen on \(address): no such host (\(error)); choose another address with --listen")

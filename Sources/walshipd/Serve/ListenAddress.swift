@@ -8,7 +8,8 @@ struct ListenAddress: Hashable, Sendable, CustomStringConvertible {
         guard let colon = text.lastIndex(of: ":") else { throw wrong }
         var host = text[..<colon]
         let digits = text[text.index(after: colon)...]
-        guard digits.utf8.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }), let port = Int(digits), port <= 65_535 else {
+        guard digits.utf8.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }), let port = Int(digits), port <= 65_535
+        else {
             throw wrong
         }
         if host.hasPrefix("[") {

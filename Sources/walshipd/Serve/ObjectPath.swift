@@ -31,7 +31,9 @@ struct ObjectPath: Hashable, Sendable, CustomStringConvertible {
             endsWithSlash = true
             parts.removeLast()
         }
-        guard parts.count <= Self.namesMax else { throw ServeError(.badRequest, "the path has more than \(Self.namesMax) parts") }
+        guard parts.count <= Self.namesMax else {
+            throw ServeError(.badRequest, "the path has more than \(Self.namesMax) parts")
+        }
         var names: [String] = []
         var bytes = 0
         for part in parts {
@@ -39,7 +41,9 @@ struct ObjectPath: Hashable, Sendable, CustomStringConvertible {
             bytes += name.utf8.count + 1
             names.append(name)
         }
-        guard bytes <= Self.pathBytesMax else { throw ServeError(.uriTooLong, "the path has more than \(Self.pathBytesMax) bytes") }
+        guard bytes <= Self.pathBytesMax else {
+            throw ServeError(.uriTooLong, "the path has more than \(Self.pathBytesMax) bytes")
+        }
         guard names.first != Self.reserved else { throw ServeError(.forbidden, "\(Self.reserved) belongs to the server") }
         self.init(names: names, endsWithSlash: endsWithSlash)
     }
@@ -57,7 +61,9 @@ struct ObjectPath: Hashable, Sendable, CustomStringConvertible {
             }
             bytes.append(high << 4 | low)
         }
-        guard let name = String(validating: bytes, as: UTF8.self) else { throw ServeError(.badRequest, "the path is not UTF-8") }
+        guard let name = String(validating: bytes, as: UTF8.self) else {
+            throw ServeError(.badRequest, "the path is not UTF-8")
+        }
         guard !name.isEmpty, name != ".", name != ".." else {
             throw ServeError(.badRequest, "the path has an empty, . or .. part")
         }

@@ -191,7 +191,8 @@ final class ObjectTree: Sendable {
 }
 
 extension ServeError {
-    static let notFollowed = ServeError(.forbidden, "a part of the path is neither an object nor a collection; links are not followed")
+    static let notFollowed = ServeError(
+        .forbidden, "a part of the path is neither an object nor a collection; links are not followed")
     static let stopped = ServeError(
         .internalServerError, "a flush failed, and nothing is served until the server is restarted; see its log")
 }

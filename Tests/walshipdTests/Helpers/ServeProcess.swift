@@ -15,7 +15,8 @@ final class ServeProcess: Sendable {
         let program = try Program(command[0], Array(command.dropFirst()), in: directory)
         self.program = program
         guard try await wait(until: { try program.standardOutput().hasSuffix("\n") || !program.isRunning }),
-            let line = try program.standardOutput().split(separator: "\n").first, line.hasPrefix("listening on http://127.0.0.1:")
+            let line = try program.standardOutput().split(separator: "\n").first,
+            line.hasPrefix("listening on http://127.0.0.1:")
         else { throw NotListening(error: try program.standardError()) }
         url = String(line.dropFirst("listening on ".count))
     }
@@ -30,7 +31,10 @@ final class ServeProcess: Sendable {
     func startCurl(_ path: String, _ arguments: [String], files name: String) throws -> Program {
         try Program(
             "curl",
-            ["-sS", "--path-as-is", "--max-time", "60", "-o", "\(directory)/\(name).body", "-D", "\(directory)/\(name).head", "-w", "%{http_code}"]
+            [
+                "-sS", "--path-as-is", "--max-time", "60", "-o", "\(directory)/\(name).body", "-D", "\(directory)/\(name).head",
+                "-w", "%{http_code}",
+            ]
                 + arguments + [url + path],
             in: directory)
     }
