@@ -1,0 +1,52 @@
+import Glibc
+
+/// Standard output and standard error of the process, written without a buffer in between. Safe from any thread; one call's
+/// bytes may be interleaved with another's only where the kernel takes a write in parts.
+package enum StandardStream: Int32, Sendable {
+    case output = 1
+    case error = 2
+
+    /// write(2) until every byte is taken. EINTR is retried. On an error some of the bytes may have been written.
+    package func write(_ bytes: Span<UInt8>) throws(WALError) {
+        var written = 0
+        while written < bytes.count {
+            // SAFETY: the pointer covers exactly the rest of the span, which lives until the closure returns.
+            let (count, code) = unsafe bytes.extracting(written...).withUnsafeBufferPointer { rest in
+                let count = unsafe Glibc.write(rawValue, rest.baseAddress, rest.count)
+                return (count, errno)
+            }
+            if count >= 0 {
+                written += count
+            } else if code != EINTR {
+                throw .io(operation: "write", path: name, errno: code)
+            }
+        }
+    }
+
+    private var name: String {
+        switch self {
+        case .output: "standard output"
+        case .error: "standard error"
+        }
+    }
+
+    /// signal(2), SIGPIPE ignored: writing to a pipe that nobody reads becomes an error (EPIPE) instead of sudden death.
+    package static func ignoreBrokenPipes() {
+        _ = signal(SIGPIPE, SIG_IGN)
+    }
+}
+
+extension WALError {
+    /// Whether the reader at the other end of a pipe is gone.
+    package var isBrokenPipe: Bool {
+        if case .io(_, _, EPIPE) = self { true } else { false }
+    }
+
+    /// Whether the reason is that nothing is at the path (ENOENT, or a parent that is no directory).
+    package var isMissingFile: Bool {
+        switch self {
+        case .io(_, _, ENOENT), .io(_, _, ENOTDIR): true
+        default: false
+        }
+    }
+}

@@ -1,0 +1,162 @@
+import Foundation
+import Yams
+
+/// A configuration file as read: each setting's text and line, and the two lists of mappings. Unknown keys, keys that do not
+/// belong in a file, and values of the wrong shape have been refused.
+struct ConfigurationFile: Sendable {
+    struct Value: Hashable, Sendable {
+        var text: String
+        var line: Int?
+    }
+    /// One element of `logs` or `destinations`: its keys and values.
+    struct Element: Hashable, Sendable {
+        var values: [String: Value]
+        var line: Int?
+    }
+
+    var path: String
+    var settings: [SettingKey: Value] = [:]
+    var logs: [Element] = []
+    var destinations: [Element] = []
+
+    /// No configuration file was longer than a few kilobytes yet; a log given by mistake is not read into memory.
+    static let sizeMax = 1 << 20
+
+    static let logKeys = ["path", "name"]
+    static let destinationKeys = ["name", "url"]
+
+    /// Reads the file at `path`.
+    static func read(path: String) throws(ConfigurationError) -> ConfigurationFile {
+        let data = try SmallFile.read(path, limit: sizeMax, for: "", at: .file(path, line: nil))
+        return try parse(String(decoding: data, as: UTF8.self), path: path)
+    }
+
+    static func parse(_ yaml: String, path: String) throws(ConfigurationError) -> ConfigurationFile {
+        var file = ConfigurationFile(path: path)
+        let root: Node?
+        do {
+            root = try Yams.compose(yaml: yaml)
+        } catch {
+            throw ConfigurationError(
+                origin: .file(path, line: nil), key: "", value: nil, problem: "not valid YAML: \(Self.describe(error))")
+        }
+        // A file of comments only is empty, and fine.
+        guard let root, root.null == nil else { return file }
+        guard let mapping = root.mapping else {
+            throw file.error("", root, "expected a mapping of settings, like `ship:` with `tail-interval: 1s` below it")
+        }
+        for (keyNode, value) in mapping {
+            let key = try file.name(of: keyNode, in: "")
+            switch key {
+            case "logs": file.logs = try file.elements(value, key: key, allowed: logKeys)
+            case "destinations": file.destinations = try file.elements(value, key: key, allowed: destinationKeys)
+            default: try file.take(value, key: key, keyNode: keyNode)
+            }
+        }
+        return file
+    }
+
+    /// A setting, or a section of settings: sections nest by their keys joined with dots.
+    private mutating func take(_ node: Node, key: String, keyNode: Node) throws(ConfigurationError) {
+        if let setting = SettingKey(rawValue: key), setting.places.contains(.file) {
+            settings[setting] = Value(text: try text(of: node, setting: setting), line: node.mark?.line)
+            return
+        }
+        if let mapping = node.mapping, SettingKey.allCases.contains(where: { $0.rawValue.hasPrefix(key + ".") }) {
+            for (innerKey, value) in mapping {
+                let full = key + "." + (try name(of: innerKey, in: key))
+                try take(value, key: full, keyNode: innerKey)
+            }
+            return
+        }
+        throw error(key, keyNode, Self.refusal(of: key))
+    }
+
+    /// Why a key is refused, with the one that may have been meant.
+    private static func refusal(of key: String) -> String {
+        switch SettingKey(rawValue: key) {
+        case .httpPassword: return "a password does not belong in this file; name its own file with http.password-file"
+        case .httpBearerToken: return "a token does not belong in this file; name its own file with http.bearer-token-file"
+        case .log: return "expected a section with `level`; list logs under `logs`"
+        case .archive: return "unknown key; list archives under `destinations`"
+        default: break
+        }
+        if SettingKey.allCases.contains(where: { $0.rawValue.hasPrefix(key + ".") }) {
+            return "expected a section of settings below it, not a single value"
+        }
+        let section = key.split(separator: ".").dropLast().joined(separator: ".")
+        let known = SettingKey.allCases.filter { setting in
+            setting.places.contains(.file) && (section.isEmpty || setting.rawValue.hasPrefix(section + "."))
+        }
+        var names = known.map(\.rawValue)
+        if section.isEmpty { names = ["logs", "destinations"] + Set(names.map { String($0.prefix { $0 != "." }) }).sorted() }
+        return "unknown key; known here: \(names.joined(separator: ", "))"
+    }
+
+    private func text(of node: Node, setting: SettingKey) throws(ConfigurationError) -> String {
+        if setting == .httpHeaders { return try headerLines(node) }
+        guard let scalar = node.scalar, node.null == nil, !scalar.string.isEmpty else {
+            throw error(setting.rawValue, node, "expected a single value; remove the key to keep its default")
+        }
+        return scalar.string
+    }
+
+    /// A sequence of `Name: value` lines, joined as the environment gives them.
+    private func headerLines(_ node: Node) throws(ConfigurationError) -> String {
+        guard let sequence = node.sequence else {
+            throw error(SettingKey.httpHeaders.rawValue, node, "expected a list of \"Name: value\" lines")
+        }
+        var lines: [String] = []
+        for item in sequence {
+            guard let line = item.scalar?.string, !line.contains("\n") else {
+                throw error(
+                    SettingKey.httpHeaders.rawValue, item, "expected one \"Name: value\" line, in quotes because of the colon")
+            }
+            lines.append(line)
+        }
+        return lines.joined(separator: "\n")
+    }
+
+    private func elements(_ node: Node, key: String, allowed: [String]) throws(ConfigurationError) -> [Element] {
+        let shape = "expected a list of entries with \(allowed.joined(separator: " and "))"
+        guard let sequence = node.sequence else { throw error(key, node, shape) }
+        var result: [Element] = []
+        for (index, item) in sequence.enumerated() {
+            let itemKey = "\(key)[\(index)]"
+            guard let mapping = item.mapping else { throw error(itemKey, item, shape) }
+            var element = Element(values: [:], line: item.mark?.line)
+            for (keyNode, value) in mapping {
+                let name = try name(of: keyNode, in: itemKey)
+                guard allowed.contains(name) else {
+                    throw error("\(itemKey).\(name)", keyNode, "unknown key; known here: \(allowed.joined(separator: ", "))")
+                }
+                guard let scalar = value.scalar, value.null == nil, !scalar.string.isEmpty else {
+                    throw error("\(itemKey).\(name)", value, "expected a single value")
+                }
+                element.values[name] = Value(text: scalar.string, line: value.mark?.line)
+            }
+            result.append(element)
+        }
+        return result
+    }
+
+    private func name(of node: Node, in section: String) throws(ConfigurationError) -> String {
+        guard let scalar = node.scalar else { throw error(section, node, "expected keys that are plain words") }
+        return scalar.string
+    }
+
+    private func error(_ key: String, _ node: Node, _ problem: String) -> ConfigurationError {
+        // Shown unless it is a secret, nothing, or the key itself.
+        let isSecret = SettingKey(rawValue: key)?.isSecret ?? false
+        let text = node.scalar?.string ?? ""
+        let value: String? = isSecret || text.isEmpty || key == text || key.hasSuffix("." + text) ? nil : text
+        return ConfigurationError(
+            origin: .file(path, line: node.mark?.line), key: key, value: value, problem: problem)
+    }
+
+    /// Yams' words on one line.
+    private static func describe(_ error: any Error) -> String {
+        "\(error)".split(separator: "\n").map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty && $0 != "^" }
+            .joined(separator: " ")
+    }
+}

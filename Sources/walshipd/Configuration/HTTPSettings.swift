@@ -1,0 +1,145 @@
+/// How HTTP storage is spoken to: section `http`.
+struct HTTPSettings: Equatable, Sendable {
+    var connectTimeout: Duration = .seconds(10)
+    /// A transfer slower than `stallBytesPerSecond` for this long is cut.
+    var stallTimeout: Duration = .seconds(30)
+    var stallBytesPerSecond = ByteSize(1024)
+    /// A PEM file of certificate authorities to trust instead of the system's.
+    var caFile: String?
+    var proxy: String?
+    var headers: [Header] = []
+    var credentials: Credentials?
+
+    /// A header sent with every request. Values may be secret, so they are treated as if they were.
+    struct Header: Equatable, Sendable {
+        var name: String
+        var value: Secret
+    }
+
+    enum Credentials: Equatable, Sendable {
+        case basic(username: String, password: SecretSource)
+        case bearer(SecretSource)
+
+        /// Reads what is in files, to see that it can be read.
+        func check() throws(ConfigurationError) {
+            switch self {
+            case .basic(_, let source), .bearer(let source): _ = try source.read()
+            }
+        }
+    }
+
+    static let connectTimeouts: ClosedRange<Duration> = .milliseconds(100)...(.seconds(300))
+    static let stallTimeouts: ClosedRange<Duration> = .seconds(1)...(.seconds(3_600))
+    /// Zero would switch the cut off, and a hung transfer would never end.
+    static let stallBytesPerSecondMin: UInt64 = 1
+    /// Requests stay within what servers take (nginx: 8 KiB a header line).
+    static let headersMax = 32
+    static let headerBytesMax = 8 << 10
+
+    init() {}
+
+    init(from reader: SettingReader) throws(ConfigurationError) {
+        connectTimeout = try reader.value(
+            .httpConnectTimeout, default: connectTimeout, SettingParsers.duration(Self.connectTimeouts))
+        stallTimeout = try reader.value(.httpStallTimeout, default: stallTimeout, SettingParsers.duration(Self.stallTimeouts))
+        stallBytesPerSecond = try reader.value(
+            .httpStallBytesPerSecond, default: stallBytesPerSecond, SettingParsers.bytes(atLeast: Self.stallBytesPerSecondMin))
+        caFile = try reader.optional(.httpCAFile, SettingParsers.nonEmpty)
+        proxy = try reader.optional(.httpProxy, Self.parseProxy)
+        headers = try reader.value(.httpHeaders, default: headers, Self.parseHeaders)
+        credentials = try Self.credentials(from: reader)
+        try credentials?.check()
+        if let caFile, let found = try reader.text(.httpCAFile) {
+            // A bundle of all public authorities has about 200 KiB.
+            _ = try SmallFile.read(caFile, limit: 16 << 20, for: SettingKey.httpCAFile.rawValue, at: found.origin)
+        }
+    }
+
+    private static func parseProxy(_ text: String) throws(ArgumentTextError) -> String {
+        let url = try StorageURL.parseParts(text, schemes: ["http", "https", "socks5", "socks5h"])
+        guard url.path.isEmpty || url.path == "/" else {
+            throw ArgumentTextError("expected no path after the proxy's host and port")
+        }
+        return text
+    }
+
+    /// Fields that the client sets itself, or that would change what a request means.
+    private static let reservedHeaders: Set<String> = [
+        "host", "content-length", "content-md5", "content-range", "transfer-encoding", "connection", "expect", "range",
+        "if-match", "if-none-match", "overwrite", "destination", "depth",
+    ]
+
+    /// Lines of `Name: value`.
+    static func parseHeaders(_ text: String) throws(ArgumentTextError) -> [Header] {
+        var headers: [Header] = []
+        for line in text.split(separator: "\n") {
+            guard let colon = line.firstIndex(of: ":") else { throw ArgumentTextError("expected lines of \"Name: value\"") }
+            let name = String(line[..<colon])
+            let value = String(line[line.index(after: colon)...].drop { $0 == " " })
+            guard !name.isEmpty, name.utf8.allSatisfy(isTokenByte) else {
+                throw ArgumentTextError("expected a header name of letters, digits and -, before the colon")
+            }
+            guard !reservedHeaders.contains(name.lowercased()) else {
+                throw ArgumentTextError("the header \(name) is set by the client itself; remove it")
+            }
+            guard !value.isEmpty, line.utf8.count <= headerBytesMax, value.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }) else {
+                throw ArgumentTextError(
+                    "expected a value of the header \(name), at most \(headerBytesMax) bytes, without control characters")
+            }
+            headers.append(Header(name: name, value: Secret(value)))
+        }
+        guard headers.count <= headersMax else { throw ArgumentTextError("expected at most \(headersMax) headers") }
+        return headers
+    }
+
+    /// RFC 9110 §5.6.2, the characters of a token.
+    private static func isTokenByte(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "a")...UInt8(ascii: "z"):
+            true
+        default: "!#$%&'*+-.^_`|~".utf8.contains(byte)
+        }
+    }
+
+    private static func credentials(from reader: SettingReader) throws(ConfigurationError) -> Credentials? {
+        let username = try reader.optional(.httpUsername) { (text: String) throws(ArgumentTextError) in
+            // RFC 7617 §2: a colon would end the user name.
+            guard !text.contains(":") else { throw ArgumentTextError("expected a user name without a colon") }
+            return try SettingParsers.nonEmpty(text)
+        }
+        let password = try source(reader, value: .httpPassword, file: .httpPasswordFile)
+        let token = try source(reader, value: .httpBearerToken, file: .httpBearerTokenFile)
+        switch (username, password, token) {
+        case (nil, nil, nil): return nil
+        case (let username?, let password?, nil): return .basic(username: username, password: password)
+        case (nil, nil, let token?): return .bearer(token)
+        case (_?, _, _?), (_, _?, _?):
+            throw ConfigurationError(
+                origin: .settings, key: "http", value: nil,
+                problem: "a user name with a password, or a bearer token, not both; remove one")
+        case (_?, nil, nil):
+            throw try reader.error(
+                .httpUsername, "has no password; set http.password-file or \(SettingKey.httpPassword.environmentName)")
+        case (nil, _?, nil):
+            throw ConfigurationError(
+                origin: .settings, key: "http", value: nil, problem: "a password without a user name; set http.username")
+        }
+    }
+
+    /// A secret given directly or by file. Only the environment gives one directly, so it is the nearer one where both stand.
+    private static func source(
+        _ reader: SettingReader, value: SettingKey, file: SettingKey
+    ) throws(ConfigurationError) -> SecretSource? {
+        let direct = try reader.text(value)
+        let named = try reader.text(file)
+        if direct != nil, let named, case .environment = named.origin {
+            throw ConfigurationError(
+                origin: named.origin, key: file.rawValue, value: named.text,
+                problem: "\(value.environmentName) is set too; remove one")
+        }
+        if let direct { return .value(Secret(direct.text)) }
+        if let named { return .file(path: named.text, key: file, origin: named.origin) }
+        return nil
+    }
+}

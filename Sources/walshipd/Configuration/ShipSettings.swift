@@ -1,0 +1,79 @@
+/// How logs are shipped: section `ship`. The defaults are those of the initialiser and of `Config/walshipd.yaml`.
+struct ShipSettings: Equatable, Sendable {
+    /// How often the open segment's new bytes are shipped at most; nil: only when a segment closes, and at the end.
+    var tailInterval: Duration? = .seconds(1)
+    /// Closed segments uploaded at the same time, per destination.
+    var uploadsInFlight = 2
+    /// zstd level.
+    var compressionLevel = 3
+    /// Archived bytes that are kept in the local log before truncation.
+    var retain = ByteSize(0)
+    /// How long after its acknowledgement a segment is looked at once more and truncated.
+    var settle: Duration = .zero
+    /// How long a claim on an epoch rests before it is read back.
+    var claimSettle: Duration = .seconds(2)
+    /// How far the backlog may grow before `backlogPolicy` applies; nil: no bound.
+    var maxLocalBytes: ByteSize?
+    var backlogPolicy = BacklogPolicy.keep
+
+    enum BacklogPolicy: String, CaseIterable, Sendable {
+        /// Keep everything and raise the alarm.
+        case keep
+        /// Stop appends at the next segment until the backlog shrinks.
+        case block
+        /// Give up the slot, record the gap, and let the log be truncated.
+        case drop
+    }
+
+    // Ranges, with their reasons. Below 10 ms a tail costs more requests than it saves loss (design: down to 10 ms).
+    static let tailIntervals: ClosedRange<Duration> = .milliseconds(10)...(.seconds(86_400))
+    /// Each upload in flight holds one compressed segment (up to 1 GiB) in memory.
+    static let uploadsInFlightRange = 1...64
+    /// Levels above 19 need more memory to decompress than a reader may have.
+    static let compressionLevels = 1...19
+    static let settles: ClosedRange<Duration> = .zero...(.seconds(30 * 86_400))
+    /// Zero would read the claim back before a rival's request can arrive.
+    static let claimSettles: ClosedRange<Duration> = .milliseconds(10)...(.seconds(600))
+    /// Twice the smallest segment; that it is twice the log's own is checked when the log is open.
+    static let maxLocalBytesMin: UInt64 = 2 * 4096
+
+    init() {}
+
+    init(from reader: SettingReader) throws(ConfigurationError) {
+        tailInterval = try reader.value(
+            .shipTailInterval, default: tailInterval, SettingParsers.orOff(SettingParsers.duration(Self.tailIntervals)))
+        uploadsInFlight = try reader.value(
+            .shipUploadsInFlight, default: uploadsInFlight, SettingParsers.integer(Self.uploadsInFlightRange))
+        compressionLevel = try reader.value(
+            .shipCompressionLevel, default: compressionLevel, SettingParsers.integer(Self.compressionLevels))
+        retain = try reader.value(.shipRetain, default: retain, SettingParsers.bytes())
+        settle = try reader.value(.shipSettle, default: settle, SettingParsers.duration(Self.settles))
+        claimSettle = try reader.value(.shipClaimSettle, default: claimSettle, SettingParsers.duration(Self.claimSettles))
+        maxLocalBytes = try reader.value(
+            .shipMaxLocalBytes, default: maxLocalBytes,
+            SettingParsers.orOff(SettingParsers.bytes(atLeast: Self.maxLocalBytesMin)))
+        backlogPolicy = try reader.value(
+            .shipBacklogPolicy, default: backlogPolicy, SettingParsers.word(BacklogPolicy.self))
+        if maxLocalBytes == nil && backlogPolicy != .keep {
+            throw try reader.error(.shipBacklogPolicy, "takes effect past ship.max-local-bytes only; set that too")
+        }
+        if let maxLocalBytes, retain.bytes >= maxLocalBytes.bytes {
+            throw try reader.error(
+                .shipRetain, "expected less than ship.max-local-bytes (\(maxLocalBytes)): what is retained counts as local")
+        }
+    }
+}
+
+/// How failed requests are repeated: section `retry`.
+struct RetrySettings: Equatable, Sendable {
+    /// The longest pause between two attempts; pauses grow up to it with jitter.
+    var delayMax: Duration = .seconds(30)
+
+    static let delayMaxRange: ClosedRange<Duration> = .milliseconds(100)...(.seconds(3_600))
+
+    init() {}
+
+    init(from reader: SettingReader) throws(ConfigurationError) {
+        delayMax = try reader.value(.retryDelayMax, default: delayMax, SettingParsers.duration(Self.delayMaxRange))
+    }
+}

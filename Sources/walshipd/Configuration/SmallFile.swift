@@ -1,0 +1,28 @@
+import Foundation
+
+/// Reads a small file whole: configuration, a password, a certificate. What it is for and where it was named go into the error.
+enum SmallFile {
+    static func read(
+        _ path: String, limit: Int, for key: String, at origin: SettingOrigin
+    ) throws(ConfigurationError) -> Data {
+        func refused(_ problem: String) -> ConfigurationError {
+            ConfigurationError(origin: origin, key: key, value: key.isEmpty ? nil : path, problem: problem)
+        }
+        let data: Data?
+        do {
+            let handle = try FileHandle(forReadingFrom: URL(filePath: path))
+            data = try handle.read(upToCount: limit + 1)
+        } catch {
+            throw refused("the file cannot be read: \(reason(error))")
+        }
+        let bytes = data ?? Data()
+        guard bytes.count <= limit else { throw refused("the file has more than \(limit) bytes") }
+        return bytes
+    }
+
+    private static func reason(_ error: any Error) -> String {
+        let error = error as NSError
+        if let cause = error.userInfo[NSUnderlyingErrorKey] as? NSError { return cause.localizedDescription }
+        return error.localizedDescription
+    }
+}

@@ -1,0 +1,123 @@
+/// Which logs go to which destinations: the file's lists, or the one log and archive of flag or environment in their place.
+struct Targets {
+    var logs: [LogSettings] = []
+    var destinations: [DestinationSettings] = []
+
+    init(reader: SettingReader, file: ConfigurationFile?) throws(ConfigurationError) {
+        var archiveLogName: String?
+        if let archive = try reader.optional(
+            .archive,
+            { (text: String) throws(ArgumentTextError) in
+                try StorageURL.parse(text).splitLogName()
+            })
+        {
+            destinations = [DestinationSettings(name: nil, base: archive.base)]
+            archiveLogName = archive.log
+        } else if let file {
+            destinations = try Self.destinations(of: file)
+        }
+
+        if let path = try reader.optional(.log, SettingParsers.nonEmpty) {
+            let name = archiveLogName ?? Self.lastComponent(path)
+            guard LogName.isValid(name) else {
+                throw try reader.error(
+                    .log, "its last part is no name for an archive; list it in the file with a name (\(LogName.rule))")
+            }
+            logs = [LogSettings(path: path, name: name)]
+        } else if let file {
+            logs = try Self.logs(of: file, archiveLogName: archiveLogName, reader: reader)
+        }
+        try check(file: file)
+    }
+
+    private static func lastComponent(_ path: String) -> String {
+        path.split(separator: "/").last.map(String.init) ?? ""
+    }
+
+    private static func logs(
+        of file: ConfigurationFile, archiveLogName: String?, reader: SettingReader
+    ) throws(ConfigurationError) -> [LogSettings] {
+        if archiveLogName != nil && file.logs.count > 1 {
+            throw try reader.error(
+                .archive,
+                "is the archive of one log, but the file lists \(file.logs.count); list destinations in the file instead")
+        }
+        var logs: [LogSettings] = []
+        for (index, element) in file.logs.enumerated() {
+            let key = "logs[\(index)]"
+            guard let path = element.values["path"] else {
+                throw ConfigurationError(
+                    origin: .file(file.path, line: element.line), key: key, value: nil, problem: "has no path")
+            }
+            let given = element.values["name"]
+            let name = given?.text ?? archiveLogName ?? lastComponent(path.text)
+            guard LogName.isValid(name) else {
+                throw ConfigurationError(
+                    origin: .file(file.path, line: given?.line ?? path.line), key: "\(key).name", value: name,
+                    problem: "\(LogName.rule)\(given == nil ? "; give it a name" : "")")
+            }
+            if let archiveLogName, name != archiveLogName {
+                throw try reader.error(
+                    .archive, "ends in '\(archiveLogName)', but the log is named '\(name)' in \(file.path); make them the same")
+            }
+            logs.append(LogSettings(path: path.text, name: name))
+        }
+        return logs
+    }
+
+    private static func destinations(of file: ConfigurationFile) throws(ConfigurationError) -> [DestinationSettings] {
+        var destinations: [DestinationSettings] = []
+        for (index, element) in file.destinations.enumerated() {
+            let key = "destinations[\(index)]"
+            guard let url = element.values["url"] else {
+                throw ConfigurationError(
+                    origin: .file(file.path, line: element.line), key: key, value: nil, problem: "has no url")
+            }
+            let name = element.values["name"]
+            if let name, !DestinationSettings.isValidName(name.text) {
+                throw ConfigurationError(
+                    origin: .file(file.path, line: name.line), key: "\(key).name", value: name.text,
+                    problem: "expected 1 to 64 lower-case letters, digits, dots, _ and -")
+            }
+            do throws(ArgumentTextError) {
+                destinations.append(DestinationSettings(name: name?.text, base: try StorageURL.parse(url.text)))
+            } catch {
+                // A password in a URL must not be repeated in a message.
+                throw ConfigurationError(
+                    origin: .file(file.path, line: url.line), key: "\(key).url", value: url.text.contains("@") ? nil : url.text,
+                    problem: error.description)
+            }
+        }
+        return destinations
+    }
+
+    private func check(file: ConfigurationFile?) throws(ConfigurationError) {
+        let origin = file.map { SettingOrigin.file($0.path, line: nil) } ?? .settings
+        func refuse(_ key: String, _ value: String?, _ problem: String) -> ConfigurationError {
+            ConfigurationError(origin: origin, key: key, value: value, problem: problem)
+        }
+        guard !logs.isEmpty else {
+            throw refuse("logs", nil, "no log is named; give --log, \(SettingKey.log.environmentName), or logs in the file")
+        }
+        guard !destinations.isEmpty else {
+            throw refuse(
+                "destinations", nil,
+                "no archive is named; give --archive, \(SettingKey.archive.environmentName), or destinations in the file")
+        }
+        if let path = firstRepeated(logs.map(\.path)) { throw refuse("logs", path, "is listed twice") }
+        if let name = firstRepeated(logs.map(\.name)) {
+            throw refuse("logs", name, "two logs would share one archive; give them different names")
+        }
+        if let url = firstRepeated(destinations.map(\.base.description)) {
+            throw refuse("destinations", url, "is listed twice")
+        }
+        if let name = firstRepeated(destinations.compactMap(\.name)) {
+            throw refuse("destinations", name, "two destinations would share one slot; give them different names")
+        }
+    }
+
+    private func firstRepeated(_ texts: [String]) -> String? {
+        var seen: Set<String> = []
+        return texts.first { !seen.insert($0).inserted }
+    }
+}

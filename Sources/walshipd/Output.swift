@@ -1,0 +1,27 @@
+import WAL
+
+/// Where the program writes: data to `standard`, words to `error`. Unbuffered: what was written is out when the call returns.
+///
+/// Short writes are completed. When the reader of a pipe has gone, `write` throws a `WALError` with `isBrokenPipe`, which ends
+/// a command quietly.
+struct Output: Sendable {
+    static let standard = Output(stream: .output)
+    static let error = Output(stream: .error)
+
+    private let stream: StandardStream
+
+    private init(stream: StandardStream) { self.stream = stream }
+
+    func write(_ bytes: [UInt8]) throws(WALError) {
+        try stream.write(bytes.span)
+    }
+
+    func write(_ bytes: Span<UInt8>) throws(WALError) {
+        try stream.write(bytes)
+    }
+
+    /// The text and a newline in one write, so that lines of several writers do not mix.
+    func write(line: String) throws(WALError) {
+        try write(Array(line.utf8) + [UInt8(ascii: "\n")])
+    }
+}
