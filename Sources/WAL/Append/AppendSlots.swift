@@ -39,7 +39,8 @@ import Synchronization
     /// Claims a slot and publishes `bound`; returns its index. Waits while all slots are taken: each is held for one copy.
     @inline(__always)
     func claim(bound: UInt64) -> Int {
-        let hint = Int(truncatingIfNeeded: (UInt64(walship_thread_hint()) >> 6) &* 0x9E37_79B9_7F4A_7C15 >> 58)
+        // Fibonacci hashing: the top six bits pick one of 64 slots.
+        let hint = Int(truncatingIfNeeded: ((UInt64(walship_thread_hint()) >> 6) &* 0x9E37_79B9_7F4A_7C15) >> 58)
         if unsafe slot(hint).pointee.compareExchange(
             expected: Self.idle, desired: bound, successOrdering: .sequentiallyConsistent, failureOrdering: .relaxed
         ).exchanged {
