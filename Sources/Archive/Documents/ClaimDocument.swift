@@ -1,4 +1,4 @@
-public import WAL
+import WAL
 
 /// `epochs/<n>/claim.json`: who owns an epoch. Created once; the fencing token of everything shipped in it.
 public struct ClaimDocument: ArchiveDocument {
