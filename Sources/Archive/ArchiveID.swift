@@ -1,4 +1,4 @@
-import WAL
+public import WAL
 
 /// The identity of one archive of a log: sixteen random bytes, made when its log.json is created. A copy of an archive under
 /// another URL keeps it; a new archive of the same log has another.
@@ -12,6 +12,12 @@ public struct ArchiveID: Hashable, Sendable {
         self.high = high
         self.low = low
     }
+
+    /// From and to the form in which a log's slots keep it.
+    public init(_ bytes: Bytes16) {
+        self.init(high: bytes.high, low: bytes.low)
+    }
+    public var bytes: Bytes16 { Bytes16(high: high, low: low) }
 
     public static func random(using generator: inout some RandomNumberGenerator) -> ArchiveID {
         ArchiveID(high: generator.next(), low: generator.next())

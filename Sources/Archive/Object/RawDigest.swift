@@ -1,5 +1,5 @@
 import CXXHash
-import WAL
+public import WAL
 
 /// The fast 128-bit hash of an object's raw bytes: XXH3-128 with seed 0, in its canonical (big-endian) form.
 ///
@@ -15,6 +15,12 @@ public struct RawDigest: Hashable, Sendable {
         self.high = high
         self.low = low
     }
+
+    /// From and to the form in which a log's slots keep it.
+    public init(_ bytes: Bytes16) {
+        self.init(high: bytes.high, low: bytes.low)
+    }
+    public var bytes: Bytes16 { Bytes16(high: high, low: low) }
 
     public init(of bytes: [UInt8]) {
         unsafe self = bytes.withUnsafeBytes { unsafe RawDigest(of: $0) }
