@@ -123,7 +123,7 @@ public enum ObjectDecoder {
         var crc = CRC32C()
         let zeros: [UInt8] = [0, 0, 0, 0]
         for part in [bytes[..<offset], zeros[...], bytes[(offset + 4)...]] {
-            unsafe part.withUnsafeBytes { unsafe crc.update($0) }
+            unsafe crc.update(part.span.bytes)
         }
         return crc.value
     }

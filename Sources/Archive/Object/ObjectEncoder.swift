@@ -63,11 +63,10 @@ public final class ObjectEncoder: Sendable {
         prefix.appendLittleEndian(ZstdFrame.skippableMagic)
         prefix.appendLittleEndian(UInt32(metadata.encodedSize))
         var encoded = metadata.encodedWithoutChecksums()
-        encoded.storeLittleEndian(
-            unsafe encoded.withUnsafeBytes { unsafe CRC32C.of($0) }, at: ObjectMetadataFormat.headerChecksumOffset)
+        encoded.storeLittleEndian(unsafe CRC32C.of(encoded.span.bytes), at: ObjectMetadataFormat.headerChecksumOffset)
         prefix += encoded
         bytes.replaceSubrange(0..<prefix.count, with: prefix)
-        metadata.checksum = unsafe bytes.withUnsafeBytes { unsafe CRC32C.of($0) }
+        metadata.checksum = unsafe CRC32C.of(bytes.span.bytes)
         bytes.storeLittleEndian(
             metadata.checksum, at: ZstdFrame.skippableHeaderSize + ObjectMetadataFormat.checksumOffset)
     }
