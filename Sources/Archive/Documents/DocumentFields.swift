@@ -5,9 +5,21 @@ import WAL
 extension KeyedDecodingContainer {
     /// `format`: the version of the document. Only 1 is read.
     func checkFormat(_ key: Key) throws {
-        let format = try decode(UInt64.self, forKey: key)
+        let format = try number(key)
         guard format == DocumentFormat.current else {
             throw malformed(key, "version \(format) is not one this version reads (\(DocumentFormat.current))")
+        }
+    }
+
+    /// A whole JSON number. Foundation throws an error of its own for one that does not fit, and then reports it as if the text
+    /// were no JSON.
+    func number(_ key: Key) throws -> UInt64 {
+        do {
+            return try decode(UInt64.self, forKey: key)
+        } catch let error as DecodingError {
+            throw error
+        } catch {
+            throw malformed(key, "not a whole number")
         }
     }
 
@@ -30,7 +42,7 @@ extension KeyedDecodingContainer {
     }
 
     func epochNumber(_ key: Key) throws -> UInt64 {
-        let number = try decode(UInt64.self, forKey: key)
+        let number = try number(key)
         guard EpochName.isValid(number: number) else { throw malformed(key, "not between 1 and \(ArchiveLimits.epochNumberMax)") }
         return number
     }

@@ -37,7 +37,7 @@ public struct LogDocument: ArchiveDocument {
             throw container.malformed(.archiveID, "not thirty-two lower-case hex digits")
         }
         self.init(
-            logID: logID, archiveID: archiveID, segmentSize: try container.decode(UInt64.self, forKey: .segmentSize))
+            logID: logID, archiveID: archiveID, segmentSize: try container.number(.segmentSize))
     }
 
     public func encode(to encoder: any Encoder) throws {
