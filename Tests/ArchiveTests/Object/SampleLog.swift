@@ -39,18 +39,18 @@ enum SampleLog {
 
     static func raw(_ range: Range<UInt64>) -> [UInt8] { Array(bytes[Int(range.lowerBound)..<Int(range.upperBound)]) }
 
-    /// What an object of this range says about itself.
+    /// What an object of this range says about itself, shipped under the second epoch or, where asked, the first.
     static func metadata(
-        _ range: Range<UInt64>, kind: ObjectMetadata.Kind = .segment, preceding: RawDigest? = nil
+        _ range: Range<UInt64>, kind: ObjectMetadata.Kind = .segment, preceding: RawDigest? = nil, underFirst: Bool = false
     ) -> ObjectMetadata {
         let inside = starts.dropLast().filter(range.contains)
         return ObjectMetadata(
-            kind: kind, logID: logID, archiveID: archiveID, epoch: epoch,
-            epochStart: min(epochStart, LSN(range.lowerBound)),
+            kind: kind, logID: logID, archiveID: archiveID, epoch: underFirst ? EpochName(first) : epoch,
+            epochStart: underFirst ? .zero : min(epochStart, LSN(range.lowerBound)),
             start: LSN(range.lowerBound), end: LSN(range.upperBound),
             records: inside.isEmpty
                 ? nil : .init(first: LSN(inside[0]), last: LSN(inside[inside.count - 1]), count: UInt64(inside.count)),
-            precedingDigest: preceding, ancestry: [first, second],
+            precedingDigest: preceding, ancestry: underFirst ? [first] : [first, second],
             timeIndex: [
                 .init(time: time, lsn: LSN(range.lowerBound + 1)), .init(time: time + 1_500_000_000, lsn: LSN(range.upperBound)),
             ])
