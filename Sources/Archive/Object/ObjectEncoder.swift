@@ -1,0 +1,79 @@
+import Synchronization
+import WAL
+
+/// Turns raw log bytes and what is known about them into one object's bytes. Holds one zstd context, reused by every call;
+/// calls from several threads take turns. Compressing blocks its thread for as long as it takes (16 MiB: tens of
+/// milliseconds at level 1), so keep it off the cooperative pool.
+public final class ObjectEncoder: Sendable {
+    private let compressor: Mutex<ZstdCompressor>
+
+    /// Throws `.invalid` where zstd gets no memory for its context.
+    public init() throws(ArchiveError) {
+        guard let compressor = ZstdCompressor() else { throw ArchiveError(.invalid, "no memory for a zstd context") }
+        self.compressor = Mutex(compressor)
+    }
+
+    /// The object that holds `raw`, which is exactly the range of `metadata`.
+    ///
+    /// `level` is zstd's, within `ArchiveLimits.compressionLevels`. The metadata returned is the given one with
+    /// `rawDigest`, `objectSize` and `checksum` filled in. Throws `.invalid` for metadata with a `problem`, a level out of
+    /// range, or where zstd gets no memory; traps where `raw` is not as long as the range.
+    public func encode(_ raw: [UInt8], _ metadata: ObjectMetadata, level: Int) throws(ArchiveError) -> EncodedObject {
+        if let problem = metadata.problem { throw ArchiveError(.invalid, "no object can be made: \(problem)", lsn: metadata.start) }
+        guard ArchiveLimits.compressionLevels.contains(level) else {
+            throw ArchiveError(.invalid, "compression level \(level) is not between \(ArchiveLimits.compressionLevels.lowerBound) and \(ArchiveLimits.compressionLevels.upperBound)")
+        }
+        precondition(UInt64(raw.count) == metadata.rawSize, "\(raw.count) raw bytes for a range of \(metadata.rawSize)")
+
+        var metadata = metadata
+        metadata.rawDigest = RawDigest(of: raw)
+        let prefixSize = ZstdFrame.skippableHeaderSize + metadata.encodedSize
+        var bytes = try compressed(raw, behind: prefixSize, level: level, start: metadata.start)
+        metadata.objectSize = UInt64(bytes.count)
+        ObjectEncoder.seal(&bytes, &metadata)
+        return EncodedObject(metadata: metadata, bytes: bytes)
+    }
+
+    /// One buffer with `prefixSize` zero bytes and then the zstd frame.
+    private func compressed(_ raw: [UInt8], behind prefixSize: Int, level: Int, start: LSN) throws(ArchiveError) -> [UInt8] {
+        let capacity = prefixSize + ZstdCompressor.bound(raw.count)
+        var failure: ZstdFailure?
+        let bytes = compressor.withLock { compressor in
+            // SAFETY: the prefix is initialized here, the frame by zstd, and `count` covers exactly these two.
+            unsafe [UInt8](unsafeUninitializedCapacity: capacity) { buffer, count in
+                unsafe buffer[0..<prefixSize].initialize(repeating: 0)
+                count = prefixSize
+                do throws(ZstdFailure) {
+                    let frame = unsafe UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[prefixSize...])
+                    count += try unsafe raw.span.bytes.withUnsafeBytes { (raw) throws(ZstdFailure) in
+                        try unsafe compressor.compress(raw, into: frame, level: level)
+                    }
+                } catch {
+                    failure = error
+                }
+            }
+        }
+        if let failure { throw ArchiveError(.invalid, "zstd could not compress: \(failure)", lsn: start) }
+        return bytes
+    }
+
+    /// Writes the skippable frame over the zero prefix, and both checksums.
+    private static func seal(_ bytes: inout [UInt8], _ metadata: inout ObjectMetadata) {
+        var prefix: [UInt8] = []
+        prefix.appendLittleEndian(ZstdFrame.skippableMagic)
+        prefix.appendLittleEndian(UInt32(metadata.encodedSize))
+        var encoded = metadata.encodedWithoutChecksums()
+        encoded.storeLittleEndian(unsafe CRC32C.of(encoded.span.bytes), at: ObjectMetadataFormat.headerChecksumOffset)
+        prefix += encoded
+        bytes.replaceSubrange(0..<prefix.count, with: prefix)
+        metadata.checksum = unsafe CRC32C.of(bytes.span.bytes)
+        bytes.storeLittleEndian(
+            metadata.checksum, at: ZstdFrame.skippableHeaderSize + ObjectMetadataFormat.checksumOffset)
+    }
+}
+
+/// One object, ready to be sent.
+public struct EncodedObject: Hashable, Sendable {
+    public let metadata: ObjectMetadata
+    public let bytes: [UInt8]
+}
