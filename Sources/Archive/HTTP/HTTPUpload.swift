@@ -83,7 +83,7 @@ extension HTTPStore {
     }
 
     /// RFC 1864: the one body checksum that plain HTTP servers check. It guards the way, not against forgers.
-    static func contentMD5(_ bytes: [UInt8]) -> HTTPHeader {
+    package static func contentMD5(_ bytes: [UInt8]) -> HTTPHeader {
         HTTPHeader("Content-MD5", Data(Insecure.MD5.hash(data: bytes)).base64EncodedString())
     }
 
