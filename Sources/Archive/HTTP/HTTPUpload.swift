@@ -1,0 +1,221 @@
+internal import Crypto
+internal import FoundationEssentials
+internal import WAL
+
+/// Writing: objects, the collections above them, and the way round stores that show cut uploads.
+extension HTTPStore {
+    public func create(_ key: ObjectKey, _ bytes: [UInt8]) async throws(ArchiveError) -> CreateOutcome {
+        // A store that does not honour the condition would replace what is there: the look comes first.
+        if !current.contains(.conditionalCreate), try await head(key) != nil { return .exists }
+        if movesIntoPlace { return try await moveIntoPlace(key, bytes, overwrite: false) }
+        return try await put(key, bytes, onlyIfAbsent: true)
+    }
+
+    public func replace(_ key: ObjectKey, _ bytes: [UInt8]) async throws(ArchiveError) {
+        let outcome = movesIntoPlace
+            ? try await moveIntoPlace(key, bytes, overwrite: true) : try await put(key, bytes, onlyIfAbsent: false)
+        guard outcome == .created else {
+            throw ArchiveError(
+                .refused(status: 412), "\(name)/\(key) was not replaced: the server answered 412 (Precondition Failed) without a condition",
+                key: key)
+        }
+    }
+
+    public func makeCollection(_ key: ObjectKey) async throws(ArchiveError) -> CreateOutcome {
+        var request = request(.mkcol, collection: key)
+        // Sent twice, the second would find what the first one made.
+        request.mayResend = false
+        var response = try await exchange(request, key)
+        var note: String?
+        if HTTPStore.parentIsMissing(response) {
+            note = try await makeParents(of: key)
+            response = try await exchange(request, key)
+        }
+        switch response.status {
+        case 201: return .created
+        case 405:
+            // RFC 4918 section 9.3.1: 405 where something is already. A server without MKCOL says the same, so unless the
+            // probe saw that it has it, look.
+            if current.contains(.exclusiveCollections) { return .exists }
+            if try await isCollection(key) { return .exists }
+            throw HTTPStatus.error(response, to: request, key: key, note: note)
+        default: throw HTTPStatus.error(response, to: request, key: key, note: note)
+        }
+    }
+
+    private func isCollection(_ key: ObjectKey) async throws(ArchiveError) -> Bool {
+        var look = request(.propfind, collection: key)
+        look.headers = [HTTPHeader("Depth", "0"), HTTPHeader("Content-Type", "application/xml")]
+        look.body = HTTPStore.resourceTypeQuery
+        return try await exchange(look, key).status == 207
+    }
+
+    // MARK: Putting
+
+    /// `.exists` for a 412.
+    private func put(_ key: ObjectKey, _ bytes: [UInt8], onlyIfAbsent: Bool) async throws(ArchiveError) -> CreateOutcome {
+        let request = putRequest(key, bytes, onlyIfAbsent: onlyIfAbsent)
+        var response = try await exchange(request, key)
+        var note: String?
+        if HTTPStore.parentIsMissing(response) {
+            note = try await makeParents(of: key)
+            response = try await exchange(request, key)
+        }
+        switch response.status {
+        case 200, 201, 204: return .created
+        case 412: return .exists
+        default: throw HTTPStatus.error(response, to: request, key: key, note: note)
+        }
+    }
+
+    func putRequest(_ key: ObjectKey, _ bytes: [UInt8], onlyIfAbsent: Bool) -> HTTPRequest {
+        var request = request(.put, key)
+        request.body = bytes
+        request.headers = [HTTPHeader("Content-Type", "application/octet-stream")]
+        if onlyIfAbsent {
+            request.headers.append(HTTPHeader("If-None-Match", "*"))
+            // Sent twice, the second would be refused because of the first and look like a rival's.
+            request.mayResend = false
+        }
+        // Only where the probe saw that it is checked: some servers refuse headers that they do not know.
+        if current.contains(.verifiesChecksum) { request.headers.append(HTTPStore.contentMD5(bytes)) }
+        return request
+    }
+
+    /// RFC 1864: the one body checksum that plain HTTP servers check. It guards the way, not against forgers.
+    package static func contentMD5(_ bytes: [UInt8]) -> HTTPHeader {
+        HTTPHeader("Content-MD5", Data(Insecure.MD5.hash(data: bytes)).base64EncodedString())
+    }
+
+    // MARK: Parents
+
+    /// 409 is what RFC 4918 wants for a missing parent, 404 what some servers say.
+    static func parentIsMissing(_ response: HTTPResponse) -> Bool { response.status == 409 || response.status == 404 }
+
+    /// Makes the collections above `key` from the top, those of the base too where it does not exist yet. Returns what a server refused
+    /// on the way, for the message of what fails next: servers refuse MKCOL of what lies above one's own place.
+    func makeParents(of key: ObjectKey) async throws(ArchiveError) -> String? {
+        let below = HTTPStore.collections(above: key).map { "\(name)/\($0)/" }
+        let first = try await makeAll(below, key)
+        guard below.isEmpty || first.baseIsMissing else { return first.refusal }
+        let base = try await makeAll(baseCollections, key)
+        let second = try await makeAll(below, key)
+        return second.refusal ?? base.refusal
+    }
+
+    private func makeAll(_ collections: [String], _ key: ObjectKey) async throws(ArchiveError) -> (refusal: String?, baseIsMissing: Bool) {
+        var refusal: String?
+        for (index, collection) in collections.enumerated() {
+            let request = HTTPRequest(.mkcol, url(collection))
+            let response: HTTPResponse
+            do throws(ArchiveError) {
+                response = try await exchange(request, key)
+            } catch {
+                // The object itself was not put.
+                var error = error
+                error.outcome = .notDone
+                throw error
+            }
+            switch response.status {
+            case 201, 405: break
+            case 404 where index == 0, 409 where index == 0: return (nil, true)
+            default: refusal = "MKCOL \(URLText.printable(collection)) answered \(response.status)"
+            }
+        }
+        return (refusal, false)
+    }
+
+    /// `a/b/c` gives `a`, `a/b`.
+    static func collections(above key: ObjectKey) -> [String] {
+        let parts = key.path.split(separator: "/")
+        return (1..<parts.count).map { parts.prefix($0).joined(separator: "/") }
+    }
+
+    /// The base's own path, from the top, each with a slash at the end.
+    private var baseCollections: [String] {
+        guard let mark = name.firstRange(of: "://"), let slash = name[mark.upperBound...].firstIndex(of: "/") else { return [] }
+        var place = String(name[..<slash]) + "/"
+        return name[slash...].split(separator: "/").map { part in
+            place += part + "/"
+            return place
+        }
+    }
+
+    // MARK: Temporary name, then MOVE
+
+    /// Where a cut upload would be visible under the object's own name and MOVE exists.
+    private var movesIntoPlace: Bool {
+        current.contains(.probed) && !current.contains(.cutUploadsInvisible) && current.contains(.move)
+    }
+
+    private func moveIntoPlace(_ key: ObjectKey, _ bytes: [UInt8], overwrite: Bool) async throws(ArchiveError) -> CreateOutcome {
+        let temporary = ObjectKey("\(key.path).tmp-\(Hex.sixteenDigits(random()))")
+        let outcome: CreateOutcome
+        do throws(ArchiveError) {
+            outcome = try await moveIntoPlace(key, through: temporary, bytes, overwrite: overwrite)
+        } catch {
+            throw await removing(temporary, after: error)
+        }
+        if outcome == .exists { try await delete(temporary) }
+        return outcome
+    }
+
+    private func moveIntoPlace(
+        _ key: ObjectKey, through temporary: ObjectKey, _ bytes: [UInt8], overwrite: Bool
+    ) async throws(ArchiveError) -> CreateOutcome {
+        do throws(ArchiveError) {
+            guard try await put(temporary, bytes, onlyIfAbsent: true) == .created else {
+                throw ArchiveError(.refused(status: 412), "the temporary name \(name)/\(temporary) is taken", key: key)
+            }
+            let size = try await head(temporary)?.size
+            guard size == UInt64(bytes.count) else {
+                throw ArchiveError(
+                    .damaged, "\(name)/\(temporary) has \(size.map { "\($0) bytes" } ?? "gone") after \(bytes.count) bytes were stored there",
+                    key: key)
+            }
+        } catch {
+            // Whatever became of the temporary name, nothing has happened to the object.
+            var error = error
+            error.outcome = .notDone
+            error.key = key
+            throw error
+        }
+        let move = moveRequest(temporary, to: key, overwrite: overwrite)
+        let response = try await exchange(move, key)
+        switch response.status {
+        case 201, 204: return .created
+        case 412 where !overwrite: return .exists
+        default: throw HTTPStatus.error(response, to: move, key: key)
+        }
+    }
+
+    func moveRequest(_ from: ObjectKey, to key: ObjectKey, overwrite: Bool) -> HTTPRequest {
+        var move = request(.move, from)
+        // The absolute form: RFC 2518, which servers of that age follow, knows no other.
+        move.headers = [HTTPHeader("Destination", "\(name)/\(key.path)"), HTTPHeader("Overwrite", overwrite ? "T" : "F")]
+        move.mayResend = false
+        return move
+    }
+
+    private func removing(_ temporary: ObjectKey, after error: ArchiveError) async -> ArchiveError {
+        let failure = await afterCancellation { () -> ArchiveError? in
+            do throws(ArchiveError) {
+                try await self.delete(temporary)
+                return nil
+            } catch {
+                return error
+            }
+        }
+        guard let failure else { return error }
+        // What cannot be removed is named in the error that is thrown anyway.
+        var error = error
+        error.message += "; the temporary object \(temporary) may be left (\(failure.message))"
+        return error
+    }
+
+    /// Tidying up must also work when the task is cancelled already, which would end each request before it began: hence a task of
+    /// its own, awaited here.
+    func afterCancellation<T: Sendable>(_ work: @escaping @Sendable () async -> T) async -> T {
+        await Task { await work() }.value
+    }
+}

@@ -1,0 +1,78 @@
+import Foundation
+import Glibc
+
+/// One connection of a `FaultServer`: HTTP/1.1 as far as its clients use it, on the connection's own thread.
+struct FaultConnection {
+    let descriptor: Int32
+    /// Received and not yet used.
+    private var buffer: [UInt8] = []
+
+    init(descriptor: Int32) { self.descriptor = descriptor }
+
+    /// nil when the client has closed, or sends what is no request. Of a body longer than `limit` the rest is never read: the
+    /// client's sending comes to a stop, and the request is given back when the client goes.
+    mutating func readRequest(bodyUpTo limit: Int) -> FaultServer.Request? {
+        let mark = Array("\r\n\r\n".utf8)
+        var head: Int?
+        while head == nil {
+            head = buffer.indices.first { buffer[$0...].starts(with: mark) }
+            if head == nil { guard buffer.count < 65_536, receive() else { return nil } }
+        }
+        guard let head else { return nil }
+        let lines = String(decoding: buffer[..<head], as: UTF8.self).components(separatedBy: "\r\n")
+        buffer.removeFirst(head + mark.count)
+        let words = lines[0].split(separator: " ")
+        guard words.count == 3 else { return nil }
+        let headers = lines.dropFirst().compactMap { line -> (name: String, value: String)? in
+            guard let colon = line.firstIndex(of: ":") else { return nil }
+            return (String(line[..<colon]), line[line.index(after: colon)...].trimmingCharacters(in: .whitespaces))
+        }
+        var request = FaultServer.Request(
+            number: 0, connection: 0, method: String(words[0]), target: String(words[1]), headers: headers, body: [], isCut: false)
+        let length = request.header("content-length").flatMap { Int($0) } ?? 0
+        while buffer.count < min(length, limit), receive() {}
+        if length > limit { waitForEnd() }
+        request.isCut = buffer.count < length
+        request.body = Array(buffer.prefix(length))
+        buffer.removeFirst(min(length, buffer.count))
+        return request
+    }
+
+    private mutating func receive() -> Bool {
+        var piece = [UInt8](repeating: 0, count: 65_536)
+        var count: Int
+        repeat { count = recv(descriptor, &piece, piece.count, 0) } while count < 0 && errno == EINTR
+        guard count > 0 else { return false }
+        buffer.append(contentsOf: piece.prefix(count))
+        return true
+    }
+
+    func respond(_ status: Int, _ headers: [(String, String)], _ body: [UInt8], toHead: Bool) -> Bool {
+        var text = "HTTP/1.1 \(status) \(status)\r\n"
+        for (name, value) in headers { text += "\(name): \(value)\r\n" }
+        if !headers.contains(where: { $0.0.lowercased() == "content-length" }) { text += "Content-Length: \(body.count)\r\n" }
+        return send(Array((text + "\r\n").utf8) + (toHead ? [] : body))
+    }
+
+    func send(_ bytes: [UInt8]) -> Bool {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+            if count < 0 {
+                if errno == EINTR { continue }
+                return false
+            }
+            rest = rest.dropFirst(count)
+        }
+        return true
+    }
+
+    /// Until the client closes or the server is stopped, whatever comes meanwhile left unread.
+    func waitForEnd() {
+        var poll = pollfd(fd: descriptor, events: Int16(POLLRDHUP_), revents: 0)
+        while Glibc.poll(&poll, 1, -1) < 0, errno == EINTR {}
+    }
+}
+
+/// POLLRDHUP of poll(2), hidden from Swift behind _GNU_SOURCE.
+private let POLLRDHUP_ = 0x2000

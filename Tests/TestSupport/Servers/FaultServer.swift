@@ -1,0 +1,187 @@
+import Foundation
+import Glibc
+import Synchronization
+
+/// A small HTTP/1.1 server that does to each request what a script says: answer, be silent, close, send half. Threads and
+/// sockets of its own on 127.0.0.1; everything ends with `stop()` or, at the latest, with the object.
+package final class FaultServer: Sendable {
+    package struct Request: Sendable {
+        /// From 0, in order of arrival over all connections.
+        package var number: Int
+        /// From 0, in order of acceptance.
+        package var connection: Int
+        package var method: String
+        /// As sent: path and query.
+        package var target: String
+        package var headers: [(name: String, value: String)]
+        package var body: [UInt8]
+        /// The connection ended before the announced body did; nobody is there to hear a reply.
+        package var isCut: Bool
+
+        package func header(_ name: String) -> String? {
+            headers.first { $0.name.lowercased() == name.lowercased() }?.value
+        }
+        /// Without the query.
+        package var path: String { String(target.prefix { $0 != "?" }) }
+    }
+
+    package enum Reply: Sendable {
+        /// With a Content-Length; the connection stays. A HEAD gets the headers only.
+        case respond(Int, headers: [(String, String)] = [], body: [UInt8] = [])
+        /// Closes without a byte.
+        case close
+        /// Says nothing until the server is stopped or the client goes.
+        case stall
+        /// Announces `declared` bytes, sends `body`, closes.
+        case truncated(declared: Int, body: [UInt8])
+        /// A 200 whose body comes in pieces with pauses between.
+        case slow(body: [UInt8], piece: Int, pause: Duration)
+        /// These bytes as they are, then closes.
+        case raw(String)
+        /// As `FaultStore` does.
+        case store
+        /// As `FaultStore` does, but the reply never goes out: the connection is closed.
+        case storeWithoutReply
+    }
+
+    private let core: FaultServerCore
+
+    package init(
+        _ traits: FaultStore.Traits = .ideal, readsBodyUpTo: Int = .max, _ script: @escaping @Sendable (Request) -> Reply = { _ in .store }
+    ) throws {
+        core = try FaultServerCore(store: FaultStore(traits), readsBodyUpTo: readsBodyUpTo, script: script)
+        // The thread holds the core, not the server, whose end is what ends it.
+        let core = core
+        let thread = Thread { core.acceptConnections() }
+        thread.name = "fault-server"
+        thread.start()
+    }
+
+    deinit { core.stop() }
+
+    package var port: UInt16 { core.port }
+    package var url: String { "http://127.0.0.1:\(port)" }
+    /// What `.store` keeps.
+    package var store: FaultStore { core.store }
+    /// All that came so far, cut ones included.
+    package var requests: [Request] { core.state.withLock { $0.requests } }
+    package var connectionCount: Int { core.state.withLock { $0.connectionCount } }
+    /// Connections that are open now.
+    package var openConnectionCount: Int { core.state.withLock { $0.connections.count } }
+    /// Ends all connections and refuses new ones.
+    package func stop() { core.stop() }
+}
+
+/// What the threads of a `FaultServer` share.
+final class FaultServerCore: Sendable {
+    struct State {
+        var requests: [FaultServer.Request] = []
+        /// Only the thread of a connection closes it, after taking it out here.
+        var connections: Set<Int32> = []
+        var connectionCount = 0
+        var isStopped = false
+    }
+
+    let port: UInt16
+    let store: FaultStore
+    let state = Mutex(State())
+    private let script: @Sendable (FaultServer.Request) -> FaultServer.Reply
+    /// Bytes of a body after which nothing is read any more.
+    private let readsBodyUpTo: Int
+    private let listener: Int32
+
+    init(store: FaultStore, readsBodyUpTo: Int, script: @escaping @Sendable (FaultServer.Request) -> FaultServer.Reply) throws {
+        self.store = store
+        self.script = script
+        self.readsBodyUpTo = readsBodyUpTo
+        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        guard listener >= 0 else { throw ServerError("socket failed: errno \(errno)") }
+        port = try Ports.bind(listener)
+        guard listen(listener, 128) == 0 else { throw ServerError("listen failed: errno \(errno)") }
+    }
+
+    func stop() {
+        state.withLock { state in
+            state.isStopped = true
+            shutdown(listener, Int32(SHUT_RDWR))
+            for connection in state.connections { shutdown(connection, Int32(SHUT_RDWR)) }
+        }
+    }
+
+    func acceptConnections() {
+        while true {
+            let connection = accept(listener, nil, nil)
+            if connection < 0, errno == EINTR || errno == ECONNABORTED { continue }
+            guard connection >= 0 else { break }
+            _ = fcntl(connection, F_SETFD, FD_CLOEXEC)
+            let number: Int? = state.withLock { state in
+                guard !state.isStopped else { return nil }
+                state.connections.insert(connection)
+                state.connectionCount += 1
+                return state.connectionCount - 1
+            }
+            guard let number else {
+                close(connection)
+                break
+            }
+            let thread = Thread { [self] in
+                serve(connection, number)
+                state.withLock { _ = $0.connections.remove(connection) }
+                close(connection)
+            }
+            thread.name = "fault-server"
+            thread.start()
+        }
+        close(listener)
+    }
+
+    private func serve(_ connection: Int32, _ number: Int) {
+        var reader = FaultConnection(descriptor: connection)
+        while var request = reader.readRequest(bodyUpTo: readsBodyUpTo) {
+            request.connection = number
+            state.withLock { state in
+                request.number = state.requests.count
+                state.requests.append(request)
+            }
+            if request.isCut {
+                store.cut(request)
+                return
+            }
+            guard answer(request, with: script(request), reader) else { return }
+        }
+    }
+
+    /// Returns whether the connection goes on.
+    private func answer(_ request: FaultServer.Request, with reply: FaultServer.Reply, _ connection: FaultConnection) -> Bool {
+        switch reply {
+        case .respond(let status, let headers, let body):
+            return connection.respond(status, headers, body, toHead: request.method == "HEAD")
+        case .close: return false
+        case .stall:
+            connection.waitForEnd()
+            return false
+        case .truncated(let declared, let body):
+            _ = connection.send("HTTP/1.1 200 OK\r\nContent-Length: \(declared)\r\n\r\n".utf8 + body)
+            return false
+        case .slow(let body, let piece, let pause):
+            guard connection.send("HTTP/1.1 200 OK\r\nContent-Length: \(body.count)\r\n\r\n".utf8 + []) else { return false }
+            var rest = body[...]
+            while !rest.isEmpty {
+                guard connection.send(Array(rest.prefix(piece))) else { return false }
+                rest = rest.dropFirst(piece)
+                let (seconds, attoseconds) = pause.components
+                usleep(UInt32(seconds) * 1_000_000 + UInt32(attoseconds / 1_000_000_000_000))
+            }
+            return true
+        case .raw(let text):
+            _ = connection.send(Array(text.utf8))
+            return false
+        case .store:
+            guard case .respond(let status, let headers, let body) = store.answer(request) else { return false }
+            return connection.respond(status, headers, body, toHead: request.method == "HEAD")
+        case .storeWithoutReply:
+            _ = store.answer(request)
+            return false
+        }
+    }
+}
