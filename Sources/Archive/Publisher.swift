@@ -34,7 +34,7 @@ public struct Publisher: Sendable {
     /// `outcome` says whether the object may be there. Cancelling ends it with `.cancelled`.
     public func publish(_ object: EncodedObject) async throws(ArchiveError) -> Published {
         let metadata = object.metadata
-        let key = layout.object(metadata.kind, metadata.epoch, start: metadata.start)
+        let key = layout.object(metadata.identity)
         var decision = PublishDecision()
         var patience = patience()
         var step = decision.start()
@@ -117,10 +117,7 @@ public struct Publisher: Sendable {
     }
 
     private static func difference(between found: ObjectMetadata, and ours: ObjectMetadata) -> String? {
-        if found.logID != ours.logID { return "log \(found.logID) instead of \(ours.logID)" }
-        if found.archiveID != ours.archiveID { return "archive \(found.archiveID) instead of \(ours.archiveID)" }
-        if found.epoch != ours.epoch { return "epoch \(found.epoch) instead of \(ours.epoch)" }
-        if found.kind != ours.kind { return "\(found.kind) instead of \(ours.kind)" }
+        if let difference = ours.identity.difference(of: found.identity) { return difference }
         if found.end != ours.end { return "a range that ends at \(found.end) instead of \(ours.end)" }
         if found.rawDigest != ours.rawDigest { return "raw digest \(found.rawDigest) instead of \(ours.rawDigest)" }
         return nil

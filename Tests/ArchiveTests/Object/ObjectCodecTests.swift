@@ -80,6 +80,23 @@ import WAL
         #expect(error?.code == .damaged && error?.message.contains("begins at LSN 4096") == true)
     }
 
+    @Test func objectOfAnotherLogArchiveEpochOrKindIsDiverged() throws {
+        let layout = Layout(log: LogName("log")!)
+        let object = try SampleLog.encode(4096..<8192)
+        let identity = object.metadata.identity
+        #expect(try ObjectDecoder.decode(object.bytes, identity, in: layout).metadata == object.metadata)
+        let changes: [(inout ObjectIdentity) -> Void] = [
+            { $0.logID = LogID(high: 1, low: 2) }, { $0.archiveID = ArchiveID(high: 1, low: 2) },
+            { $0.epoch = EpochName(SampleLog.first) }, { $0.kind = .tail(level: 0) },
+        ]
+        for change in changes {
+            var other = identity
+            change(&other)
+            let error = #expect(throws: ArchiveError.self) { try ObjectDecoder.decode(object.bytes, other, in: layout) }
+            #expect(error?.code == .diverged && error?.key == layout.object(other))
+        }
+    }
+
     /// Changes to the metadata that somebody sealed with good checksums: offset in the metadata, value, and what is said of it.
     static let insane: [(String, Int, UInt64, String)] = [
         ("kind", 16, 3, "kind 3"), ("level of a segment", 16, 1 | 1 << 32, "level 1"), ("level", 16, 2 | 4 << 32, "level 4"),
