@@ -9,7 +9,10 @@ public struct EpochID: RawRepresentable, Hashable, Sendable {
 
     /// Sixteen hex digits in lower case; nil for anything else.
     public init?(hex: String) {
-        guard hex.utf8.count == 16, !hex.hasPrefix("+"), !hex.hasPrefix("-"), let value = UInt64(hex, radix: 16) else {
+        let isLowerCaseHex = hex.utf8.allSatisfy { byte in
+            UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte || UInt8(ascii: "a")...UInt8(ascii: "f") ~= byte
+        }
+        guard hex.utf8.count == 16, isLowerCaseHex, let value = UInt64(hex, radix: 16) else {
             return nil
         }
         self.init(rawValue: value)
