@@ -48,13 +48,28 @@ final class ReaderFiles: Sendable {
             let durable = control.live.durable
             if !(try control.readFacts().isCopied) { return durable }
         }
-        // Another boot's, or a copy: what recovery would rely on. A checkpoint inside a record is no end, so the boundary counts.
+        return try durableWithoutWriter()
+    }
+
+    /// Another boot's log, or a copy: what recovery would rely on.
+    private func durableWithoutWriter() throws(WALError) -> LSN {
         let found = try control.readFacts()
         guard let facts = found.facts else { throw .corruption(lsn: .zero, reason: found.describeDamage(paths.control)) }
-        return try FloorEvidence.gather(
-            facts: facts, epochs: try control.epochTable(facts), control: control, isCopied: found.isCopied,
-            windows: try medium.windows(), medium: medium, slots: slots, boot: boot
-        ).boundary
+        let epochs = try control.epochTable(facts)
+        let windows = try medium.windows()
+        let evidence = try FloorEvidence.gather(
+            facts: facts, epochs: epochs, control: control, isCopied: found.isCopied, windows: windows, medium: medium,
+            slots: slots, boot: boot)
+        // A checkpoint at a segment's end may lie inside a frame, which was durable whole when the checkpoint was written.
+        let storageEnd = LSN((windows.last.map { $0 + 1 } ?? 0) * medium.windowSize)
+        guard evidence.floor > evidence.boundary, storageEnd > evidence.boundary else { return evidence.boundary }
+        let cursor = FrameCursor(
+            reader: makeReader(), checksums: FrameChecksums(logID: facts.logID, epochs: epochs),
+            maxRecordSize: facts.maxRecordSize, position: evidence.boundary, limit: storageEnd)
+        while cursor.position < evidence.floor {
+            guard case .record = try cursor.next() else { break }
+        }
+        return cursor.position
     }
 
     func records(from lsn: LSN, ifTruncated: TruncatedPositionPolicy, policy: RecoveryPolicy) -> RecordSequence {
