@@ -60,7 +60,8 @@ public struct RetryState: Sendable {
         if let attemptsMax = policy.attemptsMax, failures >= attemptsMax { return .giveUp(exhausted(error)) }
         // Past 2⁶⁰ the product is beyond any delayMax that makes sense; the exponent must not run to infinity.
         let ceiling = min(policy.delayFirst * Double(UInt64(1) << UInt64(min(failures - 1, 60))), policy.delayMax)
-        let jitter = Double.random(in: 0.5...1, using: &random)
+        // 53 random bits from 0.5 to below 1. Not `Double.random`, which draws again and again from a generator that repeats itself.
+        let jitter = 0.5 + Double(random.next() >> 11) * 0x1p-54
         let asked = error.retryAfter.map { min(Double(max(0, $0)), policy.retryAfterMax) } ?? 0
         let delay = asked > 0 ? asked + min(policy.delayFirst, ceiling) * jitter : ceiling * jitter
         if let deadline = policy.deadline, now + delay > start + deadline { return .giveUp(exhausted(error)) }

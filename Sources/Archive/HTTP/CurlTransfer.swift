@@ -19,6 +19,7 @@ internal import Glibc
     private var status = 0
     private var headers: [HTTPHeader] = []
     private var headerBytes = 0
+    private var headersAreComplete = false
     private var body: [UInt8] = []
     private var bodyReceived: UInt64 = 0
     private var isTooLarge = false
@@ -172,10 +173,13 @@ internal import Glibc
         if text.hasPrefix("HTTP/") {
             // A new reply: whatever came before it (100 Continue, an authentication round) is over.
             headers = []
+            headersAreComplete = false
             body = []
             bodyReceived = 0
             let parts = text.split(separator: " ", maxSplits: 2)
             status = parts.count > 1 ? Int(parts[1]) ?? 0 : 0
+        } else if text.isEmpty {
+            headersAreComplete = true
         } else if let colon = text.firstIndex(of: ":") {
             headers.append(HTTPHeader(String(text[..<colon]), String(HTTPText.trimmed(text[text.index(after: colon)...]))))
         }
@@ -216,14 +220,21 @@ internal import Glibc
     }
 
     func result(_ code: CURLcode) -> Result<HTTPResponse, ArchiveError> {
-        if code == CURLE_OK { return .success(reply) }
+        if code == CURLE_OK {
+            // libcurl takes a connection that closes among the header lines for a reply; half an answer is none.
+            guard headersAreComplete else { return .failure(error(.unreachable, "the connection was closed in the middle of the reply")) }
+            return .success(reply)
+        }
         // A server that says no while the body is still going out (413, 507) may close at once: its answer counts, not ours.
-        if code == CURLE_SEND_ERROR, status >= 400 { return .success(reply) }
+        if code == CURLE_SEND_ERROR, status >= 400, headersAreComplete { return .success(reply) }
         if isTooLarge {
             return .failure(error(.refused(status: status), "the reply has more than the \(request.responseLimit) bytes allowed for it"))
         }
         if resendDenied {
             return .failure(error(.unreachable, "the connection was closed before a reply came"))
+        }
+        if code == CURLE_UNSUPPORTED_PROTOCOL, sendings > 0 {
+            return .failure(error(.unreachable, "what came back is not HTTP", hint: "check that the port is that of an HTTP server"))
         }
         var text = unsafe errorText.map { unsafe String(cString: $0) } ?? ""
         // The address of a server is no secret, a token in its query is.

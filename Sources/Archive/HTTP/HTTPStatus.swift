@@ -67,6 +67,8 @@ enum HTTPStatus {
     /// anything else; at most `HTTPLimits.retryAfterMax`, never negative.
     static func retryAfter(_ text: String, now: Int) -> Int? {
         if let seconds = HTTPText.number(text) { return Int(clamping: min(seconds, UInt64(HTTPLimits.retryAfterMax))) }
+        guard !text.isEmpty else { return nil }
+        // Digits that do not fit any number are a very long time.
         guard !text.utf8.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }) else { return HTTPLimits.retryAfterMax }
         // curl_getdate(3) reads all three forms; its -1 means that it could not.
         let date = unsafe curl_getdate(text, nil)

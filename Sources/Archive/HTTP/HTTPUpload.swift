@@ -26,11 +26,8 @@ extension HTTPStore {
         // Sent twice, the second would find what the first one made.
         request.mayResend = false
         var response = try await exchange(request, key)
-        var note: String?
-        if HTTPStore.parentIsMissing(response) {
-            note = try await makeParents(of: key)
-            response = try await exchange(request, key)
-        }
+        let parents = try await makeParents(of: key, after: response)
+        if parents.tryAgain { response = try await exchange(request, key) }
         switch response.status {
         case 201: return .created
         case 405:
@@ -38,8 +35,8 @@ extension HTTPStore {
             // probe saw that it has it, look.
             if current.contains(.exclusiveCollections) { return .exists }
             if try await isCollection(key) { return .exists }
-            throw HTTPStatus.error(response, to: request, key: key, note: note)
-        default: throw HTTPStatus.error(response, to: request, key: key, note: note)
+            throw HTTPStatus.error(response, to: request, key: key, note: parents.refusal)
+        default: throw HTTPStatus.error(response, to: request, key: key, note: parents.refusal)
         }
     }
 
@@ -56,15 +53,12 @@ extension HTTPStore {
     private func put(_ key: ObjectKey, _ bytes: [UInt8], onlyIfAbsent: Bool) async throws(ArchiveError) -> CreateOutcome {
         let request = putRequest(key, bytes, onlyIfAbsent: onlyIfAbsent)
         var response = try await exchange(request, key)
-        var note: String?
-        if HTTPStore.parentIsMissing(response) {
-            note = try await makeParents(of: key)
-            response = try await exchange(request, key)
-        }
+        let parents = try await makeParents(of: key, after: response)
+        if parents.tryAgain { response = try await exchange(request, key) }
         switch response.status {
         case 200, 201, 204: return .created
         case 412: return .exists
-        default: throw HTTPStatus.error(response, to: request, key: key, note: note)
+        default: throw HTTPStatus.error(response, to: request, key: key, note: parents.refusal)
         }
     }
 
@@ -89,40 +83,57 @@ extension HTTPStore {
 
     // MARK: Parents
 
-    /// 409 is what RFC 4918 wants for a missing parent, 404 what some servers say.
-    static func parentIsMissing(_ response: HTTPResponse) -> Bool { response.status == 409 || response.status == 404 }
-
-    /// Makes the collections above `key` from the top, those of the base too where it does not exist yet. Returns what a server refused
-    /// on the way, for the message of what fails next: servers refuse MKCOL of what lies above one's own place.
-    func makeParents(of key: ObjectKey) async throws(ArchiveError) -> String? {
-        let below = HTTPStore.collections(above: key).map { "\(name)/\($0)/" }
-        let first = try await makeAll(below, key)
-        guard below.isEmpty || first.baseIsMissing else { return first.refusal }
-        let base = try await makeAll(baseCollections, key)
-        let second = try await makeAll(below, key)
-        return second.refusal ?? base.refusal
+    struct Parents: Sendable {
+        /// Whether the request that was refused for want of parents may succeed now.
+        var tryAgain = false
+        /// What the server refused on the way, for the message of what fails next: servers refuse MKCOL above one's own place.
+        var refusal: String?
     }
 
-    private func makeAll(_ collections: [String], _ key: ObjectKey) async throws(ArchiveError) -> (refusal: String?, baseIsMissing: Bool) {
+    /// Makes the collections above `key`, if `response` (to a PUT or MKCOL of `key`) says that they are missing: 409 as RFC 4918 wants
+    /// it, 404 as some servers say, or the 500 of nginx without `create_full_put_path`. After a 500 it is tried
+    /// again only when something was missing indeed: then the first request cannot have stored anything.
+    func makeParents(of key: ObjectKey, after response: HTTPResponse) async throws(ArchiveError) -> Parents {
+        guard [404, 409, 500].contains(response.status) else { return Parents() }
+        do throws(ArchiveError) {
+            let made = try await makeParents(of: key)
+            return Parents(tryAgain: response.status != 500 || made.any, refusal: made.refusal)
+        } catch {
+            var error = error
+            error.outcome = response.status == 500 ? .unknown : .notDone
+            throw error
+        }
+    }
+
+    private struct Made {
+        var any = false
         var refusal: String?
+        var baseIsMissing = false
+    }
+
+    /// From the top; those of the base too where it does not exist yet.
+    private func makeParents(of key: ObjectKey) async throws(ArchiveError) -> Made {
+        let below = HTTPStore.collections(above: key).map { "\(name)/\($0)/" }
+        let first = try await makeAll(below, key)
+        guard below.isEmpty || first.baseIsMissing else { return first }
+        let base = try await makeAll(baseCollections, key)
+        let second = try await makeAll(below, key)
+        return Made(any: base.any || second.any, refusal: second.refusal ?? base.refusal)
+    }
+
+    private func makeAll(_ collections: [String], _ key: ObjectKey) async throws(ArchiveError) -> Made {
+        var made = Made()
         for (index, collection) in collections.enumerated() {
             let request = HTTPRequest(.mkcol, url(collection))
-            let response: HTTPResponse
-            do throws(ArchiveError) {
-                response = try await exchange(request, key)
-            } catch {
-                // The object itself was not put.
-                var error = error
-                error.outcome = .notDone
-                throw error
-            }
-            switch response.status {
-            case 201, 405: break
-            case 404 where index == 0, 409 where index == 0: return (nil, true)
-            default: refusal = "MKCOL \(URLText.printable(collection)) answered \(response.status)"
+            let status = try await exchange(request, key).status
+            switch status {
+            case 201: made.any = true
+            case 405: break
+            case 404 where index == 0, 409 where index == 0: return Made(baseIsMissing: true)
+            default: made.refusal = "MKCOL \(URLText.printable(collection)) answered \(status)"
             }
         }
-        return (refusal, false)
+        return made
     }
 
     /// `a/b/c` gives `a`, `a/b`.
@@ -156,7 +167,16 @@ extension HTTPStore {
         } catch {
             throw await removing(temporary, after: error)
         }
-        if outcome == .exists { try await delete(temporary) }
+        if outcome == .exists {
+            do throws(ArchiveError) {
+                try await delete(temporary)
+            } catch {
+                // The object is another's, that much is known: only the temporary name is in doubt.
+                throw ArchiveError(
+                    error.code, "\(error.message); the temporary object \(temporary) may be left", outcome: .notDone, key: key, hint: error.hint,
+                    retryAfter: error.retryAfter)
+            }
+        }
         return outcome
     }
 

@@ -66,10 +66,7 @@ struct HTTPProbe: Sendable {
         var request = store.request(.mkcol, collection: home)
         request.mayResend = false
         var first = try await ask(request)
-        if HTTPStore.parentIsMissing(first) {
-            _ = try await store.makeParents(of: home)
-            first = try await ask(request)
-        }
+        if try await store.makeParents(of: home, after: first).tryAgain { first = try await ask(request) }
         // A server without MKCOL answers 405 the first time too.
         guard first.status == 201 else { return false }
         return try await ask(request).status == 405
@@ -82,8 +79,9 @@ struct HTTPProbe: Sendable {
         let request = store.putRequest(created, first, onlyIfAbsent: true)
         var response = try await ask(request)
         var note: String?
-        if HTTPStore.parentIsMissing(response) {
-            note = try await store.makeParents(of: created)
+        let parents = try await store.makeParents(of: created, after: response)
+        if parents.tryAgain {
+            note = parents.refusal
             response = try await ask(request)
         }
         guard [200, 201, 204].contains(response.status) else { throw HTTPStatus.error(response, to: request, key: created, note: note) }
@@ -140,7 +138,8 @@ struct HTTPProbe: Sendable {
             try await ask(store.putRequest(from, bytes, onlyIfAbsent: false)).isSuccess
         }
         // Into place; not over what is there unless told so; and over it when told so.
-        guard try await put(one), try await ask(store.moveRequest(from, to: to, overwrite: false)).status == 201,
+        // RFC 4918 section 9.9.4 wants 201 for a new name; nginx answers 204.
+        guard try await put(one), try await [201, 204].contains(ask(store.moveRequest(from, to: to, overwrite: false)).status),
             try await content(of: to) == one, try await store.head(from) == nil
         else { return false }
         guard try await put(two), try await ask(store.moveRequest(from, to: to, overwrite: false)).status == 412,

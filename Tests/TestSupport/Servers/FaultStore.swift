@@ -60,7 +60,7 @@ package final class FaultStore: Sendable {
 
     private static func parent(_ path: String) -> String {
         let trimmed = path.hasSuffix("/") ? path.dropLast() : path[...]
-        return String(trimmed[...(trimmed.lastIndex(of: "/") ?? trimmed.startIndex)])
+        return trimmed.lastIndex(of: "/").map { String(trimmed[...$0]) } ?? ""
     }
 
     private func lacksParent(_ path: String, _ state: State) -> Bool {
