@@ -10,8 +10,7 @@ public struct ArchiveURL: Hashable, Sendable {
     }
 
     public let base: Base
-    /// `[A-Za-z0-9][A-Za-z0-9._-]{0,99}`.
-    public let logName: String
+    public let logName: LogName
     /// From the URL's user information, percent-decoded; for HTTP only.
     public let credentials: Credentials?
     /// The whole URL without credentials: scheme and host in lower case, the path as written, no slash at its end. What may be
@@ -32,10 +31,10 @@ public struct ArchiveURL: Hashable, Sendable {
             throw ArchiveError(
                 .invalid, "the archive URL \(parts.printable) has no log name", hint: "write <base>/<log name>")
         }
-        let logName = String(path[path.index(after: slash)...])
-        guard ArchiveURL.isLogName(logName) else {
+        let last = String(path[path.index(after: slash)...])
+        guard let logName = LogName(last) else {
             throw ArchiveError(
-                .invalid, "\"\(logName)\" in the archive URL \(parts.printable) is not a log name",
+                .invalid, "\"\(last)\" in the archive URL \(parts.printable) is not a log name",
                 hint: "it begins with a letter or digit and has up to 100 letters, digits, dots, hyphens and underscores")
         }
         let basePath = String(path[..<slash])
@@ -80,18 +79,6 @@ public struct ArchiveURL: Hashable, Sendable {
             String(byte >> 4, radix: 16) + String(byte & 15, radix: 16)
         }
         return "d-" + digits.joined()
-    }
-
-    /// `[A-Za-z0-9][A-Za-z0-9._-]{0,99}`.
-    public static func isLogName(_ name: String) -> Bool {
-        guard let first = name.utf8.first, (1...100).contains(name.utf8.count) else { return false }
-        func isAlphanumeric(_ byte: UInt8) -> Bool {
-            switch byte {
-            case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"): true
-            default: false
-            }
-        }
-        return isAlphanumeric(first) && name.utf8.allSatisfy { isAlphanumeric($0) || Array("._-".utf8).contains($0) }
     }
 
     private static func credentials(_ userInfo: String) throws(ArchiveError) -> Credentials {

@@ -8,6 +8,7 @@
 
 #include <curl/curl.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 
 // curl.h defines macros of these names that check argument types with GCC extensions (or, without them, spell the variadic
 // call); inside a wrapper whose argument is already typed they only get in the way.
@@ -71,6 +72,18 @@ static inline CURLcode walship_curl_set_seek(CURL *easy, walship_curl_seek seek)
 typedef int (*walship_curl_before_request)(void *context, char *, char *, int, int);
 static inline CURLcode walship_curl_set_before_request(CURL *easy, walship_curl_before_request callback) {
     return curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, callback);
+}
+
+// CURLOPT_OPENSOCKETFUNCTION: libcurl 7.88 makes sockets that programs started later inherit, and a connection that we have
+// closed stays open as long as they run. The callback takes a struct by pointer and the flag belongs into the one call, so
+// it is written here.
+static inline curl_socket_t walship_curl_open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address) {
+    (void)context;
+    (void)purpose;
+    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+static inline CURLcode walship_curl_set_close_on_exec(CURL *easy) {
+    return curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, walship_curl_open_socket);
 }
 
 // CURLMOPT options that are numbers.

@@ -59,6 +59,7 @@ struct CurlOptionError: Error {
         // Nothing but HTTP, whatever a URL says, and the path as it was written.
         try set(CURLOPT_PROTOCOLS_STR, text: "http,https")
         try set(CURLOPT_PATH_AS_IS, long: 1)
+        try unsafe check(CURLOPT_OPENSOCKETFUNCTION, walship_curl_set_close_on_exec(easy))
         // A redirected PUT loses its body or its method; a redirected HEAD may find a login page: nothing is followed.
         try set(CURLOPT_FOLLOWLOCATION, long: 0)
         try set(CURLOPT_SUPPRESS_CONNECT_HEADERS, long: 1)

@@ -18,6 +18,13 @@ enum HTTPStatus {
             retryAfter: response.header("retry-after").flatMap { retryAfter($0, now: Int(time(nil))) })
     }
 
+    /// After a 500 the same request was answered with "exists": by us or by somebody else, nobody knows.
+    static func ambiguous(_ request: HTTPRequest, _ key: ObjectKey) -> ArchiveError {
+        ArchiveError(
+            .busy(status: 500), "\(request.method.rawValue) \(URLText.printable(request.url)) answered 500 (Internal Server Error), then that it exists",
+            outcome: .unknown, key: key)
+    }
+
     /// A server that fails in the middle (5xx), or answers with a success that we do not know, may have done what was asked.
     /// 501 says that it does not know the method; 4xx and 3xx are refusals.
     private static func outcome(of status: Int, method: HTTPRequest.Method) -> ArchiveError.Outcome {

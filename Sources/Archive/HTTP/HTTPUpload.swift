@@ -30,6 +30,7 @@ extension HTTPStore {
         if parents.tryAgain { response = try await exchange(request, key) }
         switch response.status {
         case 201: return .created
+        case 405 where parents.mayHaveStored: throw HTTPStatus.ambiguous(request, key)
         case 405:
             // RFC 4918 section 9.3.1: 405 where something is already. A server without MKCOL says the same, so unless the
             // probe saw that it has it, look.
@@ -57,6 +58,7 @@ extension HTTPStore {
         if parents.tryAgain { response = try await exchange(request, key) }
         switch response.status {
         case 200, 201, 204: return .created
+        case 412 where parents.mayHaveStored: throw HTTPStatus.ambiguous(request, key)
         case 412: return .exists
         default: throw HTTPStatus.error(response, to: request, key: key, note: parents.refusal)
         }
@@ -86,18 +88,21 @@ extension HTTPStore {
     struct Parents: Sendable {
         /// Whether the request that was refused for want of parents may succeed now.
         var tryAgain = false
+        /// Whether the first request may have done its work after all, so that "it exists" after the second proves nothing.
+        var mayHaveStored = false
         /// What the server refused on the way, for the message of what fails next: servers refuse MKCOL above one's own place.
         var refusal: String?
     }
 
     /// Makes the collections above `key`, if `response` (to a PUT or MKCOL of `key`) says that they are missing: 409 as RFC 4918 wants
-    /// it, 404 as some servers say, or the 500 of nginx without `create_full_put_path`. After a 500 it is tried
-    /// again only when something was missing indeed: then the first request cannot have stored anything.
+    /// it, 404 as some servers say, or the 500 of nginx without `create_full_put_path`. After a 500 it is tried again
+    /// only when something was missing, or a rival may just have made it.
     func makeParents(of key: ObjectKey, after response: HTTPResponse) async throws(ArchiveError) -> Parents {
         guard [404, 409, 500].contains(response.status) else { return Parents() }
         do throws(ArchiveError) {
             let made = try await makeParents(of: key)
-            return Parents(tryAgain: response.status != 500 || made.any, refusal: made.refusal)
+            let tryAgain = response.status != 500 || made.any || current.contains(.exclusiveCollections)
+            return Parents(tryAgain: tryAgain, mayHaveStored: response.status == 500, refusal: made.refusal)
         } catch {
             var error = error
             error.outcome = response.status == 500 ? .unknown : .notDone

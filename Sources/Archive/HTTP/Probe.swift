@@ -1,14 +1,14 @@
 internal import WAL
 
 extension HTTPStore {
-    /// Names: `<prefix>/.probe/<16 hex digits>/…`. The random collection keeps two probes at one time apart: on shared names each
-    /// would take the other's object for its own first try. `.probe` itself stays, empty: a DELETE of a collection takes
+    /// Names: `<prefix>/<16 hex digits>/…`. The random collection keeps two probes at one time apart: on shared names each would take
+    /// the other's object for its own first try. The prefix itself (`<log>/.probe`) stays, empty: a DELETE of a collection takes
     /// everything below it, another probe's names too.
     ///
     /// Throws when the store cannot be reached, does not let us write, or says that it is busy: none of that is an answer. What
-    /// a store refuses to delete (retention) stays and is no error. Takes about a second: a cut upload may show late.
+    /// a store refuses to delete (retention) stays and is no error. Takes a second, or more on a slow store: a cut upload may show late.
     public func probe(prefix: ObjectKey) async throws(ArchiveError) -> StoreCapabilities {
-        let probe = HTTPProbe(store: self, home: ObjectKey("\(prefix.path)/.probe/\(Hex.sixteenDigits(random()))"))
+        let probe = HTTPProbe(store: self, home: ObjectKey("\(prefix.path)/\(Hex.sixteenDigits(random()))"))
         let found: StoreCapabilities
         do throws(ArchiveError) {
             found = try await probe.run()
@@ -32,13 +32,16 @@ struct HTTPProbe: Sendable {
 
     /// Sent and cut in the middle: beyond what servers keep in memory before they open a file.
     private static let cutSize = 256 << 10
-    /// When to look for what a cut upload left, in milliseconds after the look before: 1 s altogether. Servers learn of the cut at once.
-    private static let looks = [0, 50, 150, 300, 500]
+    /// How long to look for what a cut upload left. A server learns of the cut at once; one under load takes its time to act on
+    /// it, and does so for whole uploads too: hence so many times what one of those takes, within these bounds.
+    private static let lookFactor = 20
+    private static let lookMin: Duration = .seconds(1)
+    private static let lookMax: Duration = .seconds(15)
 
     private func name(_ last: String) -> ObjectKey { ObjectKey("\(home.path)/\(last)") }
     private var created: ObjectKey { name("created") }
     private var names: [ObjectKey] {
-        [created, name("wrong-checksum"), name("right-checksum"), name("from"), name("to"), name("cut")]
+        [created, name("wrong-checksum"), name("right-checksum"), name("from"), name("to"), name("whole"), name("cut")]
     }
 
     func run() async throws(ArchiveError) -> StoreCapabilities {
@@ -162,9 +165,14 @@ struct HTTPProbe: Sendable {
     }
 
     private func hidesCutUploads() async throws(ArchiveError) -> Bool {
+        let bytes = [UInt8](repeating: UInt8(ascii: "c"), count: HTTPProbe.cutSize)
+        let start = ContinuousClock.now
+        guard try await ask(store.putRequest(name("whole"), bytes, onlyIfAbsent: false)).isSuccess else { return false }
+        let end = ContinuousClock.now + max(HTTPProbe.lookMin, min(HTTPProbe.lookMax, (ContinuousClock.now - start) * HTTPProbe.lookFactor))
+
         let key = name("cut")
         var request = store.request(.put, key)
-        request.body = [UInt8](repeating: UInt8(ascii: "c"), count: HTTPProbe.cutSize)
+        request.body = bytes
         request.cutBodyAfter = HTTPProbe.cutSize / 2
         do throws(ArchiveError) {
             // An early answer is one too: what counts is what is to be seen.
@@ -172,15 +180,17 @@ struct HTTPProbe: Sendable {
         } catch {
             guard error.code == .unreachable, error.outcome == .unknown else { throw error }
         }
-        for pause in HTTPProbe.looks {
+        var pause: Duration = .milliseconds(25)
+        while true {
+            if try await store.head(key) != nil { return false }
+            guard ContinuousClock.now < end else { return true }
             do {
-                try await Task.sleep(for: .milliseconds(pause))
+                try await Task.sleep(for: pause)
             } catch {
                 throw ArchiveError(.cancelled, "the probe of \(store.name) was cancelled", key: key)
             }
-            if try await store.head(key) != nil { return false }
+            pause = min(pause * 2, .seconds(1))
         }
-        return true
     }
 
     /// Removes what the probe may have made; returns why something may be left.

@@ -108,6 +108,17 @@ import Testing
         #expect(await failure(engine, HTTPRequest(.get, "http://127.0.0.1:1/"))?.code == .cancelled)
     }
 
+    @Test func programsStartedMeanwhileDoNotKeepConnectionsOpen() async throws {
+        let server = try FaultServer { _ in .respond(200) }
+        let engine = try engine()
+        _ = try await engine.perform(HTTPRequest(.get, server.url + "/"))
+        let directory = try ServerDirectory("child")
+        let child = try ChildProcess("sleep", ["1000"], in: directory.path)
+        await engine.shutdown()
+        try await waitUntil("the connection is closed") { server.openConnectionCount == 0 }
+        #expect(child.isRunning)
+    }
+
     // MARK: Cancellation
 
     @Test func cancellingTheTaskEndsTheTransfer() async throws {

@@ -165,6 +165,22 @@ import Testing
         #expect(error?.message.contains("MKCOL \(server.url)/log/ answered 403") == true || error?.message.contains("MKCOL \(server.url)/log/a/ answered 403") == true)
     }
 
+    @Test func existsAfterA500IsNotTakenForARivals() async throws {
+        // The first request fails after it stored; the second finds that.
+        for method in ["PUT", "MKCOL"] {
+            let server = try FaultServer { request in
+                request.method == method && request.path.hasPrefix("/object") && request.number == 0 ? .respond(500) : request.path.hasPrefix("/object") ? .respond(method == "PUT" ? 412 : 405) : .store
+            }
+            let store = try store(server.url)
+            await store.assume([.probed, .conditionalCreate, .exclusiveCollections, .cutUploadsInvisible])
+            let error = method == "PUT"
+                ? await failure { try await store.create(ObjectKey("object"), hello) }
+                : await failure { try await store.makeCollection(ObjectKey("object")) }
+            #expect(error?.code == .busy(status: 500))
+            #expect(error?.outcome == .unknown)
+        }
+    }
+
     @Test func theChecksumGoesAlongOnlyWhereItIsChecked() async throws {
         let server = try FaultServer()
         let store = try store(server.url)

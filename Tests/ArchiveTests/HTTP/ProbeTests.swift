@@ -30,7 +30,7 @@ import Testing
                     if !traits.contains(.collections) { expected.remove(.list) }
                     let server = try FaultServer(traits)
                     let store = try store(server.url + "/base")
-                    let found = try await store.probe(prefix: ObjectKey("log"))
+                    let found = try await store.probe(prefix: ObjectKey("log/.probe"))
                     #expect(found == expected, "traits \(traits.rawValue)")
                     #expect(await store.capabilities == expected)
                     #expect(server.store.objects.isEmpty, "traits \(traits.rawValue)")
@@ -44,13 +44,13 @@ import Testing
     @Test func aServerThatSaysYesAndStoresNothingIsCaught() async throws {
         let server = try FaultServer([.forgets, .collections])
         let store = try store(server.url)
-        await #expect { _ = try await store.probe(prefix: ObjectKey("log")) } throws: { ($0 as? ArchiveError)?.code == .damaged }
+        await #expect { _ = try await store.probe(prefix: ObjectKey("log/.probe")) } throws: { ($0 as? ArchiveError)?.code == .damaged }
         #expect(await store.capabilities == [])
     }
 
     @Test func wrongRangesAreNoRanges() async throws {
         let server = try FaultServer([.wrongRanges, .collections])
-        #expect(try await store(server.url).probe(prefix: ObjectKey("log")).contains(.rangeGet) == false)
+        #expect(try await store(server.url).probe(prefix: ObjectKey("log/.probe")).contains(.rangeGet) == false)
     }
 
     /// A store that is busy, closed to us or out of reach says nothing about what it can do: an error, not "it cannot".
@@ -59,21 +59,21 @@ import Testing
         for method in ["PUT", "MKCOL", "MOVE", "PROPFIND"] {
             let server = try FaultServer { $0.method == method ? .respond(status) : .store }
             let store = try store(server.url)
-            await #expect { _ = try await store.probe(prefix: ObjectKey("log")) } throws: { error in
+            await #expect { _ = try await store.probe(prefix: ObjectKey("log/.probe")) } throws: { error in
                 (error as? ArchiveError)?.code == (status == 401 ? .unauthorized(status: 401) : .busy(status: status))
             }
             #expect(await store.capabilities == [])
             #expect(server.store.objects.isEmpty, "\(method)")
         }
         let lost = try FaultServer { $0.method == "MOVE" ? .close : .store }
-        await #expect { _ = try await store(lost.url).probe(prefix: ObjectKey("log")) } throws: { ($0 as? ArchiveError)?.code == .unreachable }
+        await #expect { _ = try await store(lost.url).probe(prefix: ObjectKey("log/.probe")) } throws: { ($0 as? ArchiveError)?.code == .unreachable }
         #expect(lost.store.objects.isEmpty)
     }
 
     @Test func aStoreThatForbidsDeletingCanBeProbed() async throws {
         for status in [403, 405] {
             let server = try FaultServer { $0.method == "DELETE" ? .respond(status) : .store }
-            #expect(try await store(server.url).probe(prefix: ObjectKey("log")).contains(.conditionalCreate))
+            #expect(try await store(server.url).probe(prefix: ObjectKey("log/.probe")).contains(.conditionalCreate))
         }
     }
 
@@ -83,7 +83,7 @@ import Testing
             .probed, .conditionalCreate, .exclusiveCollections, .cutUploadsInvisible, .verifiesChecksum, .list, .move, .rangeGet,
         ]
         try await withThrowingTaskGroup(of: StoreCapabilities.self) { group in
-            for _ in 0..<8 { group.addTask { try await store(server.url).probe(prefix: ObjectKey("log")) } }
+            for _ in 0..<8 { group.addTask { try await store(server.url).probe(prefix: ObjectKey("log/.probe")) } }
             for try await found in group { #expect(found == expected) }
         }
         #expect(server.store.objects.isEmpty)
@@ -92,7 +92,7 @@ import Testing
     @Test func aCancelledProbeLeavesNothing() async throws {
         let server = try FaultServer { $0.method == "MOVE" ? .stall : .store }
         let store = try store(server.url)
-        let task = Task { try await store.probe(prefix: ObjectKey("log")) }
+        let task = Task { try await store.probe(prefix: ObjectKey("log/.probe")) }
         try await waitUntil("the probe is at its MOVE") { server.requests.last?.method == "MOVE" }
         task.cancel()
         await #expect { _ = try await task.value } throws: { ($0 as? ArchiveError)?.code == .cancelled }

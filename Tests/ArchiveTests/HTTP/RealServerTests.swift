@@ -75,7 +75,7 @@ import Testing
         options.createsParents = createsParents
         let nginx = try await NginxServer.start(options)
         let store = try store(nginx.url + "/base")
-        let found = try await store.probe(prefix: ObjectKey("log"))
+        let found = try await store.probe(prefix: ObjectKey("log/.probe"))
         #expect(found == [.probed, .exclusiveCollections, .cutUploadsInvisible, .list, .move, .rangeGet])
         #expect(leftovers(nginx.root) == ["base", "base/log", "base/log/.probe"])
         try await walk(store, root: nginx.root)
@@ -99,7 +99,7 @@ import Testing
     @Test func lighttpdHoldsAnArchive() async throws {
         let lighttpd = try await LighttpdServer.start()
         let store = try store(lighttpd.url + "/base")
-        let found = try await store.probe(prefix: ObjectKey("log"))
+        let found = try await store.probe(prefix: ObjectKey("log/.probe"))
         #expect(found == [.probed, .conditionalCreate, .exclusiveCollections, .cutUploadsInvisible, .list, .move, .rangeGet])
         #expect(leftovers(lighttpd.root) == ["base", "base/log", "base/log/.probe"])
         try await walk(store, root: lighttpd.root)
@@ -154,7 +154,7 @@ import Testing
         let nginx = try await NginxServer.start(options)
         let store = try store(nginx.url)
         #expect(await failure { try await store.create(ObjectKey("x"), [1]) }?.code == .unsupported)
-        #expect(await failure { try await store.probe(prefix: ObjectKey("log")) }?.code == .unsupported)
+        #expect(await failure { try await store.probe(prefix: ObjectKey("log/.probe")) }?.code == .unsupported)
         #expect(await failure { try await store.makeCollection(ObjectKey("x")) }?.code == .unsupported)
     }
 
@@ -166,7 +166,7 @@ import Testing
             $0.caFile = nginx.caFile
             $0.http2 = true
         }
-        #expect(try await store.probe(prefix: ObjectKey("log")).contains([.cutUploadsInvisible, .list, .move]))
+        #expect(try await store.probe(prefix: ObjectKey("log/.probe")).contains([.cutUploadsInvisible, .list, .move]))
         try await walk(store, root: nginx.root)
     }
 

@@ -126,4 +126,20 @@ import Testing
             #expect(delay > 0 && delay <= 3600)
         }
     }
+
+    @Test func theTimerWaitsGivesUpAndEndsWithItsTask() async throws {
+        var timer = RetryTimer(RetryPolicy(attemptsMax: 3, delayFirst: 0.001, delayMax: 0.002))
+        try await timer.wait(after: busy)
+        try await timer.wait(after: busy)
+        #expect(await failure { try await timer.wait(after: busy) }?.code == busy.code)
+        let lost = ArchiveError(.unreachable, "no reply", outcome: .unknown)
+        let task = Task { () -> ArchiveError? in
+            var patient = RetryTimer(RetryPolicy(attemptsMax: 3, delayFirst: 1000, delayMax: 1000))
+            return await failure { try await patient.wait(after: lost) }
+        }
+        task.cancel()
+        let error = await task.value
+        #expect(error?.code == .cancelled)
+        #expect(error?.outcome == .unknown)
+    }
 }

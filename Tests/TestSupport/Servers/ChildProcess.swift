@@ -195,9 +195,9 @@ package final class ChildProcess: Sendable {
     /// A child that has closed its input must not end the test process.
     private static let ignoreBrokenPipes: Void = { Glibc.signal(SIGPIPE, SIG_IGN) }()
 
-    /// Held while a pipe is made and while a child is started: between pipe(2) and its close-on-exec mark no child may come into
-    /// being, which would keep the pipe open.
-    fileprivate static let spawning = Mutex(())
+    /// Held while a pipe or connection is made and while a child is started: between pipe(2) or accept(2) and the close-on-exec mark no
+    /// child may come into being, which would keep it open.
+    static let spawning = Mutex(())
 
     private static func makePipe() throws -> (read: Int32, write: Int32) {
         try spawning.withLock { _ in

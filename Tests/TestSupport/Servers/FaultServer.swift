@@ -110,10 +110,16 @@ final class FaultServerCore: Sendable {
 
     func acceptConnections() {
         while true {
-            let connection = accept(listener, nil, nil)
+            var ready = pollfd(fd: listener, events: Int16(POLLIN), revents: 0)
+            if poll(&ready, 1, -1) < 0, errno == EINTR { continue }
+            // No child may come into being before the mark is set: it would keep the connection open.
+            let connection = ChildProcess.spawning.withLock { _ in
+                let connection = accept(listener, nil, nil)
+                if connection >= 0 { _ = fcntl(connection, F_SETFD, FD_CLOEXEC) }
+                return connection
+            }
             if connection < 0, errno == EINTR || errno == ECONNABORTED { continue }
             guard connection >= 0 else { break }
-            _ = fcntl(connection, F_SETFD, FD_CLOEXEC)
             let number: Int? = state.withLock { state in
                 guard !state.isStopped else { return nil }
                 state.connections.insert(connection)

@@ -4,7 +4,7 @@ import Glibc
 package enum Ports {
     /// One that nobody listens on now. Somebody else may take it before it is used: a server that cannot bind is tried again with another.
     package static func free() throws -> UInt16 {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw ServerError("socket failed: errno \(errno)") }
         defer { close(descriptor) }
         return try bind(descriptor)
@@ -26,7 +26,7 @@ package enum Ports {
 
     /// Whether somebody accepts connections there.
     package static func isOpen(_ port: UInt16) -> Bool {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { return false }
         defer { close(descriptor) }
         var address = loopback(port)
