@@ -45,17 +45,20 @@ public struct ArchiveURL: Hashable, Sendable {
         switch parts.scheme {
         case "http", "https":
             guard !parts.authority.isEmpty, !parts.authority.hasPrefix(":") else {
-                throw ArchiveError(.invalid, "the archive URL \(parts.printable) has no host", hint: "write \(parts.scheme)://host/…/<log name>")
+                throw ArchiveError(
+                    .invalid, "the archive URL \(parts.printable) has no host", hint: "write \(parts.scheme)://host/…/<log name>")
             }
             base = .http("\(parts.scheme)://\(parts.authority)\(basePath)")
             credentials = try parts.userInfo.map(ArchiveURL.credentials)
         case "file":
             guard parts.authority.isEmpty || parts.authority == "localhost", parts.userInfo == nil else {
                 throw ArchiveError(
-                    .invalid, "the archive URL \(parts.printable) names a host", hint: "write file:/// and an absolute path: three slashes")
+                    .invalid, "the archive URL \(parts.printable) names a host",
+                    hint: "write file:/// and an absolute path: three slashes")
             }
             guard let directory = URLParts.percentDecoded(basePath), !directory.utf8.contains(0) else {
-                throw ArchiveError(.invalid, "the archive URL \(parts.printable) is no path", hint: "write file:/// and an absolute path")
+                throw ArchiveError(
+                    .invalid, "the archive URL \(parts.printable) is no path", hint: "write file:/// and an absolute path")
             }
             base = .directory(directory.isEmpty ? "/" : directory)
             credentials = nil

@@ -13,7 +13,8 @@ public struct RetryPolicy: Hashable, Sendable {
 
     /// Traps on a policy without an end and on times that are negative or no numbers.
     public init(
-        attemptsMax: Int? = nil, deadline: Double? = nil, delayFirst: Double = 0.2, delayMax: Double = 30, retryAfterMax: Double = 300
+        attemptsMax: Int? = nil, deadline: Double? = nil, delayFirst: Double = 0.2, delayMax: Double = 30,
+        retryAfterMax: Double = 300
     ) {
         precondition(attemptsMax != nil || deadline != nil, "a retry policy that never gives up")
         precondition(attemptsMax.map { $0 >= 1 } ?? true, "a retry policy without a first attempt")

@@ -18,7 +18,8 @@ public struct RetryTimer: RetryWait {
             } catch {
                 // What is known about the store is what the attempt before left.
                 throw ArchiveError(
-                    .cancelled, "cancelled while waiting to try again; before that: \(failed.message)", outcome: failed.outcome, key: failed.key)
+                    .cancelled, "cancelled while waiting to try again; before that: \(failed.message)", outcome: failed.outcome,
+                    key: failed.key)
             }
         }
     }

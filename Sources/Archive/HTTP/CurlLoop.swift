@@ -128,7 +128,9 @@ final class CurlLoop: Sendable {
     }
 
     fileprivate func run() {
-        guard let multi = unsafe UnsafeMutableRawPointer(bitPattern: state.withLock { unsafe UInt(bitPattern: $0.multi) }) else { preconditionFailure("the thread was started without a handle") }
+        guard let multi = unsafe UnsafeMutableRawPointer(bitPattern: state.withLock { unsafe UInt(bitPattern: $0.multi) }) else {
+            preconditionFailure("the thread was started without a handle")
+        }
         var active: [UInt: CurlTransfer] = [:]
 
         while true {
@@ -141,7 +143,9 @@ final class CurlLoop: Sendable {
             if performed != CURLM_OK {
                 // Out of memory, or libcurl's own state is broken: nothing in flight can be trusted to end by itself.
                 let text = unsafe String(cString: curl_multi_strerror(performed))
-                for transfer in active.values { unsafe finish(transfer, multi, &active, .failure(transfer.error(.unreachable, text))) }
+                for transfer in active.values {
+                    unsafe finish(transfer, multi, &active, .failure(transfer.error(.unreachable, text)))
+                }
             }
             var ended = false
             while let (transfer, code) = unsafe nextEnded(multi, active) {
@@ -173,7 +177,8 @@ final class CurlLoop: Sendable {
             func end(_ id: UInt64, _ state: inout State, _ code: ArchiveError.Code, _ text: String) {
                 guard let pending = state.pending.removeValue(forKey: id) else { return }
                 let wasInFlight = state.queue.remove(id)
-                work.append(.end(pending.transfer, pending.completion, wasInFlight: wasInFlight, pending.transfer.error(code, text)))
+                work.append(
+                    .end(pending.transfer, pending.completion, wasInFlight: wasInFlight, pending.transfer.error(code, text)))
             }
             for id in state.cancelled { end(id, &state, .cancelled, "cancelled") }
             state.cancelled = []
@@ -184,7 +189,8 @@ final class CurlLoop: Sendable {
             let now = ContinuousClock.now
             while let step = state.queue.next(now: now) {
                 switch step {
-                case .expire(let id): end(id, &state, .unreachable, "no turn came within the request's time; too many transfers wait")
+                case .expire(let id):
+                    end(id, &state, .unreachable, "no turn came within the request's time; too many transfers wait")
                 case .start(let id):
                     guard let pending = state.pending[id] else { preconditionFailure("transfer \(id) is queued but not pending") }
                     work.append(.start(pending.transfer))

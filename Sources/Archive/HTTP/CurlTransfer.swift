@@ -222,19 +222,23 @@ internal import Glibc
     func result(_ code: CURLcode) -> Result<HTTPResponse, ArchiveError> {
         if code == CURLE_OK {
             // libcurl takes a connection that closes among the header lines for a reply; half an answer is none.
-            guard headersAreComplete else { return .failure(error(.unreachable, "the connection was closed in the middle of the reply")) }
+            guard headersAreComplete else {
+                return .failure(error(.unreachable, "the connection was closed in the middle of the reply"))
+            }
             return .success(reply)
         }
         // A server that says no while the body is still going out (413, 507) may close at once: its answer counts, not ours.
         if code == CURLE_SEND_ERROR, status >= 400, headersAreComplete { return .success(reply) }
         if isTooLarge {
-            return .failure(error(.refused(status: status), "the reply has more than the \(request.responseLimit) bytes allowed for it"))
+            return .failure(
+                error(.refused(status: status), "the reply has more than the \(request.responseLimit) bytes allowed for it"))
         }
         if resendDenied {
             return .failure(error(.unreachable, "the connection was closed before a reply came"))
         }
         if code == CURLE_UNSUPPORTED_PROTOCOL, sendings > 0 {
-            return .failure(error(.unreachable, "what came back is not HTTP", hint: "check that the port is that of an HTTP server"))
+            return .failure(
+                error(.unreachable, "what came back is not HTTP", hint: "check that the port is that of an HTTP server"))
         }
         var text = unsafe errorText.map { unsafe String(cString: $0) } ?? ""
         // The address of a server is no secret, a token in its query is.
@@ -262,15 +266,20 @@ private func transfer(_ context: UnsafeMutableRawPointer?) -> CurlTransfer {
     return unsafe Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue()
 }
 
-private func curlBody(_ bytes: UnsafeMutablePointer<CChar>?, _ size: Int, _ count: Int, _ context: UnsafeMutableRawPointer?) -> Int {
+private func curlBody(_ bytes: UnsafeMutablePointer<CChar>?, _ size: Int, _ count: Int, _ context: UnsafeMutableRawPointer?) -> Int
+{
     unsafe transfer(context).takeBody(UnsafeRawBufferPointer(start: bytes, count: size * count)) ? size * count : 0
 }
 
-private func curlHeader(_ bytes: UnsafeMutablePointer<CChar>?, _ size: Int, _ count: Int, _ context: UnsafeMutableRawPointer?) -> Int {
+private func curlHeader(_ bytes: UnsafeMutablePointer<CChar>?, _ size: Int, _ count: Int, _ context: UnsafeMutableRawPointer?)
+    -> Int
+{
     unsafe transfer(context).takeHeader(UnsafeRawBufferPointer(start: bytes, count: size * count)) ? size * count : 0
 }
 
-private func curlSource(_ bytes: UnsafeMutablePointer<CChar>?, _ size: Int, _ count: Int, _ context: UnsafeMutableRawPointer?) -> Int {
+private func curlSource(_ bytes: UnsafeMutablePointer<CChar>?, _ size: Int, _ count: Int, _ context: UnsafeMutableRawPointer?)
+    -> Int
+{
     unsafe transfer(context).nextBody(into: UnsafeMutableRawBufferPointer(start: bytes, count: size * count))
 }
 

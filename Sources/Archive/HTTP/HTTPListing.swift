@@ -18,13 +18,16 @@ extension HTTPStore {
         var open: [(key: ObjectKey, depth: Int)] = [(prefix, 0)]
         while let (collection, depth) = open.popLast() {
             guard depth <= HTTPLimits.collectionDepthMax else {
-                throw ArchiveError(.invalid, "collections lie more than \(HTTPLimits.collectionDepthMax) deep below \(name)/\(prefix)", key: collection)
+                throw ArchiveError(
+                    .invalid, "collections lie more than \(HTTPLimits.collectionDepthMax) deep below \(name)/\(prefix)",
+                    key: collection)
             }
             for child in try await children(of: collection) {
                 if child.isCollection { open.append((child.key, depth + 1)) } else { keys.append(child.key) }
             }
             guard keys.count <= HTTPLimits.listedKeysMax else {
-                throw ArchiveError(.invalid, "more than \(HTTPLimits.listedKeysMax) objects lie below \(name)/\(prefix)", key: prefix)
+                throw ArchiveError(
+                    .invalid, "more than \(HTTPLimits.listedKeysMax) objects lie below \(name)/\(prefix)", key: prefix)
             }
         }
         return keys.sorted()

@@ -21,7 +21,8 @@ enum HTTPStatus {
     /// After a 500 the same request was answered with "exists": by us or by somebody else, nobody knows.
     static func ambiguous(_ request: HTTPRequest, _ key: ObjectKey) -> ArchiveError {
         ArchiveError(
-            .busy(status: 500), "\(request.method.rawValue) \(URLText.printable(request.url)) answered 500 (Internal Server Error), then that it exists",
+            .busy(status: 500),
+            "\(request.method.rawValue) \(URLText.printable(request.url)) answered 500 (Internal Server Error), then that it exists",
             outcome: .unknown, key: key)
     }
 
@@ -43,7 +44,11 @@ enum HTTPStatus {
         case 507: (.outOfSpace, "free space on the archive's server")
         case 429, 503: (.busy(status: status), "the server is overloaded or in maintenance")
         case 408, 409, 425, 500, 502, 504: (.busy(status: status), nil)
-        case 405, 501: (.unsupported, "the server does not offer \(method.rawValue) at this URL; enable it there (WebDAV), or use another archive")
+        case 405, 501:
+            (
+                .unsupported,
+                "the server does not offer \(method.rawValue) at this URL; enable it there (WebDAV), or use another archive"
+            )
         case 300..<400: (.refused(status: status), "redirects are not followed: set the archive's URL to where it really is")
         default: (.refused(status: status), nil)
         }

@@ -34,7 +34,8 @@ public final class HTTPStore: ObjectStore {
         try settings.validate()
         let parts = try URLParts(base)
         guard parts.scheme == "http" || parts.scheme == "https", !parts.authority.isEmpty, !parts.authority.hasPrefix(":") else {
-            throw ArchiveError(.invalid, "\(parts.printable) is not the URL of an HTTP store", hint: "write http://host/… or https://host/…")
+            throw ArchiveError(
+                .invalid, "\(parts.printable) is not the URL of an HTTP store", hint: "write http://host/… or https://host/…")
         }
         guard parts.userInfo == nil, !parts.hasQuery, !parts.hasFragment else {
             throw ArchiveError(
@@ -75,7 +76,9 @@ public final class HTTPStore: ObjectStore {
             return try whole(response, request, key)
         }
         guard !range.isEmpty else {
-            guard try await head(key) != nil else { throw ArchiveError(.notFound, "nothing is at \(URLText.printable(request.url))", key: key) }
+            guard try await head(key) != nil else {
+                throw ArchiveError(.notFound, "nothing is at \(URLText.printable(request.url))", key: key)
+            }
             return []
         }
         request.window = range

@@ -12,11 +12,13 @@ extension HTTPStore {
     }
 
     public func replace(_ key: ObjectKey, _ bytes: [UInt8]) async throws(ArchiveError) {
-        let outcome = movesIntoPlace
+        let outcome =
+            movesIntoPlace
             ? try await moveIntoPlace(key, bytes, overwrite: true) : try await put(key, bytes, onlyIfAbsent: false)
         guard outcome == .created else {
             throw ArchiveError(
-                .refused(status: 412), "\(name)/\(key) was not replaced: the server answered 412 (Precondition Failed) without a condition",
+                .refused(status: 412),
+                "\(name)/\(key) was not replaced: the server answered 412 (Precondition Failed) without a condition",
                 key: key)
         }
     }
@@ -178,7 +180,8 @@ extension HTTPStore {
             } catch {
                 // The object is another's, that much is known: only the temporary name is in doubt.
                 throw ArchiveError(
-                    error.code, "\(error.message); the temporary object \(temporary) may be left", outcome: .notDone, key: key, hint: error.hint,
+                    error.code, "\(error.message); the temporary object \(temporary) may be left", outcome: .notDone, key: key,
+                    hint: error.hint,
                     retryAfter: error.retryAfter)
             }
         }
@@ -195,7 +198,8 @@ extension HTTPStore {
             let size = try await head(temporary)?.size
             guard size == UInt64(bytes.count) else {
                 throw ArchiveError(
-                    .damaged, "\(name)/\(temporary) has \(size.map { "\($0) bytes" } ?? "gone") after \(bytes.count) bytes were stored there",
+                    .damaged,
+                    "\(name)/\(temporary) has \(size.map { "\($0) bytes" } ?? "gone") after \(bytes.count) bytes were stored there",
                     key: key)
             }
         } catch {

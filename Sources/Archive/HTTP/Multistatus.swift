@@ -80,7 +80,8 @@ struct Multistatus: Sendable {
     }
 
     private static func refusal(_ reason: String) -> ArchiveError {
-        ArchiveError(.invalid, "the server's listing cannot be read: \(reason)", hint: "check that the URL is that of a WebDAV collection")
+        ArchiveError(
+            .invalid, "the server's listing cannot be read: \(reason)", hint: "check that the URL is that of a WebDAV collection")
     }
 
     /// Tags and text of a document, without any meaning.
@@ -115,14 +116,16 @@ struct Multistatus: Sendable {
         private mutating func takeTag() throws(ArchiveError) -> Token {
             bytes.removeFirst()
             var quote: UInt8?
-            guard let end = bytes.firstIndex(where: { byte in
-                if let open = quote {
-                    if byte == open { quote = nil }
-                    return false
-                }
-                if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "'") { quote = byte }
-                return byte == UInt8(ascii: ">")
-            }) else { throw Multistatus.refusal("a tag in it has no end") }
+            guard
+                let end = bytes.firstIndex(where: { byte in
+                    if let open = quote {
+                        if byte == open { quote = nil }
+                        return false
+                    }
+                    if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "'") { quote = byte }
+                    return byte == UInt8(ascii: ">")
+                })
+            else { throw Multistatus.refusal("a tag in it has no end") }
             var tag = bytes[..<end]
             bytes = bytes[(end + 1)...]
             let isClosing = tag.first == UInt8(ascii: "/")

@@ -87,7 +87,9 @@ struct HTTPProbe: Sendable {
             note = parents.refusal
             response = try await ask(request)
         }
-        guard [200, 201, 204].contains(response.status) else { throw HTTPStatus.error(response, to: request, key: created, note: note) }
+        guard [200, 201, 204].contains(response.status) else {
+            throw HTTPStatus.error(response, to: request, key: created, note: note)
+        }
         // Some servers answer 200 to a PUT and store nothing.
         guard try await content(of: created) == first else {
             throw ArchiveError(
@@ -168,7 +170,9 @@ struct HTTPProbe: Sendable {
         let bytes = [UInt8](repeating: UInt8(ascii: "c"), count: HTTPProbe.cutSize)
         let start = ContinuousClock.now
         guard try await ask(store.putRequest(name("whole"), bytes, onlyIfAbsent: false)).isSuccess else { return false }
-        let end = ContinuousClock.now + max(HTTPProbe.lookMin, min(HTTPProbe.lookMax, (ContinuousClock.now - start) * HTTPProbe.lookFactor))
+        let end =
+            ContinuousClock.now
+            + max(HTTPProbe.lookMin, min(HTTPProbe.lookMax, (ContinuousClock.now - start) * HTTPProbe.lookFactor))
 
         let key = name("cut")
         var request = store.request(.put, key)

@@ -17,7 +17,9 @@ package struct URLParts: Hashable, Sendable {
             throw ArchiveError(.invalid, "the URL has no scheme", hint: "write http://, https:// or file:/// first")
         }
         scheme = text[..<mark.lowerBound].lowercased()
-        guard !scheme.isEmpty, scheme.utf8.allSatisfy({ UInt8(ascii: "a")...UInt8(ascii: "z") ~= $0 || UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }) else {
+        guard !scheme.isEmpty,
+            scheme.utf8.allSatisfy({ UInt8(ascii: "a")...UInt8(ascii: "z") ~= $0 || UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 })
+        else {
             throw ArchiveError(.invalid, "the URL has no scheme", hint: "write http://, https:// or file:/// first")
         }
         guard text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && !URLParts.excluded.contains($0) }) else {
@@ -41,7 +43,8 @@ package struct URLParts: Hashable, Sendable {
             authority = place.lowercased()
         }
         guard URLParts.percentDecoded(path) != nil else {
-            throw ArchiveError(.invalid, "the URL's path has a % that two hex digits do not follow", hint: "write a percent sign as %25")
+            throw ArchiveError(
+                .invalid, "the URL's path has a % that two hex digits do not follow", hint: "write a percent sign as %25")
         }
     }
 

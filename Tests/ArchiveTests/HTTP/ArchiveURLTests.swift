@@ -51,8 +51,10 @@ import Testing
     }
 
     @Test(arguments: [
-        "", "host/log", "http:///log", "http://:80/log", "http://host", "http://host/", "http://host/a b/log", "http://host/log?x=1",
-        "http://host/log#x", "http://host/../log", "http://host/%2E%2e/log", "http://host/a%zz/log", "file://host/dir/log", "file:///",
+        "", "host/log", "http:///log", "http://:80/log", "http://host", "http://host/", "http://host/a b/log",
+        "http://host/log?x=1",
+        "http://host/log#x", "http://host/../log", "http://host/%2E%2e/log", "http://host/a%zz/log", "file://host/dir/log",
+        "file:///",
         "ftp://host/log", "://host/log", "http://%ff:x@host/log", "http://:secret@host/log",
     ])
     func whatIsNoArchiveURLIsRefusedWithAHint(_ text: String) {

@@ -5,7 +5,9 @@ import Testing
 @Suite struct ChildProcessTests {
     @Test func outputAndStatusAreKept() async throws {
         let directory = try ServerDirectory("child")
-        let child = try ChildProcess("sh", ["-c", "cat; echo $WORD >&2; pwd; exit 7"], in: directory.path, environment: ["WORD": "err"], input: .pipe, workingDirectory: "/usr")
+        let child = try ChildProcess(
+            "sh", ["-c", "cat; echo $WORD >&2; pwd; exit 7"], in: directory.path, environment: ["WORD": "err"], input: .pipe,
+            workingDirectory: "/usr")
         #expect(child.write(Array("hello\n".utf8)))
         child.closeInput()
         #expect(try await child.waitForExit() == .exited(7))

@@ -17,7 +17,9 @@ import Testing
         return request
     }
 
-    private func failure(_ engine: CurlEngine, _ request: HTTPRequest, at location: SourceLocation = #_sourceLocation) async -> ArchiveError? {
+    private func failure(_ engine: CurlEngine, _ request: HTTPRequest, at location: SourceLocation = #_sourceLocation) async
+        -> ArchiveError?
+    {
         await ArchiveTests.failure({ try await engine.perform(request).status }, at: location)
     }
 
@@ -232,7 +234,10 @@ import Testing
         #expect(await failure(try engine(), HTTPRequest(.get, server.url + "/x"))?.code == .unreachable)
     }
 
-    @Test(arguments: ["garbage\r\n\r\n", "HTTP/1.1 200 OK\r\n", "", "\u{0}\u{1}\u{2}", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"])
+    @Test(arguments: [
+        "garbage\r\n\r\n", "HTTP/1.1 200 OK\r\n", "", "\u{0}\u{1}\u{2}",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ])
     func nonsenseIsAnErrorNotAReply(_ text: String) async throws {
         let server = try FaultServer { _ in .raw(text) }
         #expect(await failure(try engine(), HTTPRequest(.get, server.url + "/x"))?.code == .unreachable)
@@ -240,7 +245,9 @@ import Testing
 
     @Test func aFloodOfHeadersIsCut() async throws {
         let line = "X-Flood: " + String(repeating: "x", count: 1000) + "\r\n"
-        let server = try FaultServer { _ in .raw("HTTP/1.1 200 OK\r\n" + String(repeating: line, count: 200) + "Content-Length: 0\r\n\r\n") }
+        let server = try FaultServer { _ in
+            .raw("HTTP/1.1 200 OK\r\n" + String(repeating: line, count: 200) + "Content-Length: 0\r\n\r\n")
+        }
         #expect(await failure(try engine(), HTTPRequest(.get, server.url + "/x"))?.code == .unreachable)
     }
 
@@ -319,7 +326,9 @@ import Testing
     }
 
     @Test func redirectsAreAnswersNotOrders() async throws {
-        let server = try FaultServer { request in request.target == "/x" ? .respond(307, headers: [("Location", "/y")]) : .respond(200) }
+        let server = try FaultServer { request in
+            request.target == "/x" ? .respond(307, headers: [("Location", "/y")]) : .respond(200)
+        }
         let engine = try engine()
         for method in [HTTPRequest.Method.get, .head, .delete, .mkcol] {
             #expect(try await engine.perform(HTTPRequest(method, server.url + "/x")).status == 307)
@@ -359,11 +368,12 @@ import Testing
     }
 
     @Test func anAnswerBeforeTheBodyIsSentCounts() async throws {
-        let nginx = try await NginxServer.start({
-            var options = NginxServer.Options()
-            options.bodyMax = "1k"
-            return options
-        }())
+        let nginx = try await NginxServer.start(
+            {
+                var options = NginxServer.Options()
+                options.bodyMax = "1k"
+                return options
+            }())
         let response = try await engine().perform(put(nginx.url + "/x", 8 << 20))
         #expect(response.status == 413)
     }

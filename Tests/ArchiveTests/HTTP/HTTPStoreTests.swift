@@ -20,9 +20,12 @@ import Testing
 
     @Test(arguments: [
         (300, ArchiveError.Code.refused(status: 300), ArchiveError.Outcome.notDone), (301, .refused(status: 301), .notDone),
-        (400, .refused(status: 400), .notDone), (401, .unauthorized(status: 401), .notDone), (403, .unauthorized(status: 403), .notDone),
-        (405, .unsupported, .notDone), (408, .busy(status: 408), .notDone), (409, .busy(status: 409), .notDone), (410, .notFound, .notDone),
-        (404, .notFound, .notDone), (411, .refused(status: 411), .notDone), (413, .tooLarge, .notDone), (429, .busy(status: 429), .notDone),
+        (400, .refused(status: 400), .notDone), (401, .unauthorized(status: 401), .notDone),
+        (403, .unauthorized(status: 403), .notDone),
+        (405, .unsupported, .notDone), (408, .busy(status: 408), .notDone), (409, .busy(status: 409), .notDone),
+        (410, .notFound, .notDone),
+        (404, .notFound, .notDone), (411, .refused(status: 411), .notDone), (413, .tooLarge, .notDone),
+        (429, .busy(status: 429), .notDone),
         (500, .busy(status: 500), .unknown), (501, .unsupported, .notDone), (502, .busy(status: 502), .unknown),
         (503, .busy(status: 503), .unknown), (504, .busy(status: 504), .unknown), (507, .outOfSpace, .unknown),
         (599, .refused(status: 599), .unknown), (202, .refused(status: 202), .unknown), (207, .refused(status: 207), .unknown),
@@ -162,18 +165,22 @@ import Testing
         let server = try FaultServer { $0.method == "MKCOL" ? .respond(403) : .respond(409) }
         let error = await failure { try await store(server.url).replace(key, hello) }
         #expect(error?.code == .busy(status: 409))
-        #expect(error?.message.contains("MKCOL \(server.url)/log/ answered 403") == true || error?.message.contains("MKCOL \(server.url)/log/a/ answered 403") == true)
+        #expect(
+            error?.message.contains("MKCOL \(server.url)/log/ answered 403") == true
+                || error?.message.contains("MKCOL \(server.url)/log/a/ answered 403") == true)
     }
 
     @Test func existsAfterA500IsNotTakenForARivals() async throws {
         // The first request fails after it stored; the second finds that.
         for method in ["PUT", "MKCOL"] {
             let server = try FaultServer { request in
-                request.method == method && request.path.hasPrefix("/object") && request.number == 0 ? .respond(500) : request.path.hasPrefix("/object") ? .respond(method == "PUT" ? 412 : 405) : .store
+                request.method == method && request.path.hasPrefix("/object") && request.number == 0
+                    ? .respond(500) : request.path.hasPrefix("/object") ? .respond(method == "PUT" ? 412 : 405) : .store
             }
             let store = try store(server.url)
             await store.assume([.probed, .conditionalCreate, .exclusiveCollections, .cutUploadsInvisible])
-            let error = method == "PUT"
+            let error =
+                method == "PUT"
                 ? await failure { try await store.create(ObjectKey("object"), hello) }
                 : await failure { try await store.makeCollection(ObjectKey("object")) }
             #expect(error?.code == .busy(status: 500))
@@ -268,7 +275,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("bytes 0-1/5", "ab"), ("bytes 1-3/5", "abc"), ("bytes 1-1/5", "a"), ("bytes 1-1/*", "a"), ("bytes 1-2/5", "a"), ("bytes 1-2/5", "abc"), ("", "ab"),
+        ("bytes 0-1/5", "ab"), ("bytes 1-3/5", "abc"), ("bytes 1-1/5", "a"), ("bytes 1-1/*", "a"), ("bytes 1-2/5", "a"),
+        ("bytes 1-2/5", "abc"), ("", "ab"),
         ("bytes */5", "ab"), ("bytes 2-1/5", "ab"),
     ])
     func aPartThatIsNotTheOneAskedForIsAnError(_ header: String, _ body: String) async throws {
@@ -316,12 +324,21 @@ import Testing
         func answer(_ hrefs: [String]) -> [UInt8] {
             Array("<multistatus>\(hrefs.map { "<response><href>\($0)</href></response>" }.joined())</multistatus>".utf8)
         }
-        for body in [answer([]), answer(["/other/", "/other/x"]), answer(["/log/", "/log/a/b"]), answer(["/log/", "/elsewhere"]), answer(["/log/", "/log//"]), hello] {
+        for body in [
+            answer([]), answer(["/other/", "/other/x"]), answer(["/log/", "/log/a/b"]), answer(["/log/", "/elsewhere"]),
+            answer(["/log/", "/log//"]), hello,
+        ] {
             let server = try FaultServer { _ in .respond(207, body: body) }
-            #expect(await failure { try await store(server.url).list(ObjectKey("log")) }?.code == .invalid, "\(String(decoding: body, as: UTF8.self))")
+            #expect(
+                await failure { try await store(server.url).list(ObjectKey("log")) }?.code == .invalid,
+                "\(String(decoding: body, as: UTF8.self))")
         }
         let endless = try FaultServer { request in
-            .respond(207, body: Array("<multistatus><response><href>\(request.target)</href></response><response><href>\(request.target)d/</href><propstat><prop><resourcetype><collection/></resourcetype></prop></propstat></response></multistatus>".utf8))
+            .respond(
+                207,
+                body: Array(
+                    "<multistatus><response><href>\(request.target)</href></response><response><href>\(request.target)d/</href><propstat><prop><resourcetype><collection/></resourcetype></prop></propstat></response></multistatus>"
+                        .utf8))
         }
         #expect(await failure { try await store(endless.url).list(ObjectKey("log")) }?.code == .invalid)
     }
@@ -356,7 +373,9 @@ import Testing
     }
 
     @Test func aRivalBetweenTheLookAndTheMoveIsNotOverwritten() async throws {
-        let server = try FaultServer(shows) { request in request.method == "HEAD" && request.path == "/object" ? .respond(404) : .store }
+        let server = try FaultServer(shows) { request in
+            request.method == "HEAD" && request.path == "/object" ? .respond(404) : .store
+        }
         server.store.set("/object", [9])
         let store = try store(server.url)
         await store.assume([.probed, .move])
@@ -367,7 +386,8 @@ import Testing
     @Test func temporaryNamesAreRemovedWhateverFails() async throws {
         // Each step in turn fails; nothing is left, and only a MOVE whose reply is lost leaves the outcome open.
         for (method, reply, outcome) in [
-            ("PUT", FaultServer.Reply.respond(507), ArchiveError.Outcome.notDone), ("PUT", .storeWithoutReply, .notDone), ("HEAD", .respond(503), .notDone),
+            ("PUT", FaultServer.Reply.respond(507), ArchiveError.Outcome.notDone), ("PUT", .storeWithoutReply, .notDone),
+            ("HEAD", .respond(503), .notDone),
             ("HEAD", .respond(200, headers: [("Content-Length", "4")]), .notDone), ("HEAD", .respond(404), .notDone),
             ("MOVE", .respond(403), .notDone), ("MOVE", .close, .unknown), ("MOVE", .respond(502), .unknown),
         ] {

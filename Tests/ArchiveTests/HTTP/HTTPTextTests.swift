@@ -29,8 +29,10 @@ import Testing
         #expect(ContentRange("bytes */10")?.range == nil)
         #expect(ContentRange("bytes */10")?.total == 10)
         for text in [
-            "", "bytes", "bytes 0-4", "bytes 4-3/10", "bytes 0-10/10", "bytes */*", "bytes -4/10", "bytes 0-/10", "items 0-4/10", "bytes 0-4/1x",
-            "bytes +0-4/10", "bytes 0-18446744073709551615/*", "bytes 0-99999999999999999999/*", "bytes 0-4/10/12", "bytes 0-1-2/10",
+            "", "bytes", "bytes 0-4", "bytes 4-3/10", "bytes 0-10/10", "bytes */*", "bytes -4/10", "bytes 0-/10", "items 0-4/10",
+            "bytes 0-4/1x",
+            "bytes +0-4/10", "bytes 0-18446744073709551615/*", "bytes 0-99999999999999999999/*", "bytes 0-4/10/12",
+            "bytes 0-1-2/10",
         ] {
             #expect(ContentRange(text) == nil, "\(text)")
         }
@@ -81,7 +83,9 @@ import Testing
         #expect(throws: Never.self) { try HTTPSettings().validate() }
     }
 
-    @Test(arguments: ["host", "ftp://host", "http://", "http://u:p@host", "http://host?q", "http://host#f", "http://ho st", "http://:80"])
+    @Test(arguments: [
+        "host", "ftp://host", "http://", "http://u:p@host", "http://host?q", "http://host#f", "http://ho st", "http://:80",
+    ])
     func basesThatAreNoneAreRefused(_ base: String) {
         #expect { try HTTPStore(base: base) } throws: { ($0 as? ArchiveError)?.code == .invalid }
     }

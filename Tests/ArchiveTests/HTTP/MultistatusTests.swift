@@ -48,18 +48,25 @@ import Testing
     @Test func everyCutOfADocumentIsRefused() {
         for document in documents {
             let bytes = Array(document.utf8)
-            let end = document.range(of: "</", options: .backwards).map { document.utf8.distance(from: document.startIndex, to: $0.lowerBound) }
+            let end = document.range(of: "</", options: .backwards).map {
+                document.utf8.distance(from: document.startIndex, to: $0.lowerBound)
+            }
             for count in 0..<(end ?? 0) {
-                #expect("cut at \(count)") { try Multistatus(Array(bytes.prefix(count))) } throws: { ($0 as? ArchiveError)?.code == .invalid }
+                #expect("cut at \(count)") { try Multistatus(Array(bytes.prefix(count))) } throws: {
+                    ($0 as? ArchiveError)?.code == .invalid
+                }
             }
         }
     }
 
     @Test(arguments: [
         "", "<html><body>login</body></html>", "<!DOCTYPE x [<!ENTITY a 'b'>]><multistatus></multistatus>",
-        "<multistatus><response></response></multistatus>", "<multistatus><response><href>/a", "<multistatus><response><href>a</href></response></multistatus>",
-        "<multistatus><response><href>/a%zz</href></response></multistatus>", "<multistatus><response><href>/a&x;</href></response></multistatus>",
-        "<multistatus><response><href>/a&amp</href></response></multistatus>", "<multistatus><response><response>", "<multistatus>< ></multistatus>",
+        "<multistatus><response></response></multistatus>", "<multistatus><response><href>/a",
+        "<multistatus><response><href>a</href></response></multistatus>",
+        "<multistatus><response><href>/a%zz</href></response></multistatus>",
+        "<multistatus><response><href>/a&x;</href></response></multistatus>",
+        "<multistatus><response><href>/a&amp</href></response></multistatus>", "<multistatus><response><response>",
+        "<multistatus>< ></multistatus>",
         "<multistatus><response><href>/%ff</href></response></multistatus>",
     ])
     func whatIsNoMultistatusIsRefused(_ document: String) {

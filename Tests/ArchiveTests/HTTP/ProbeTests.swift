@@ -13,7 +13,8 @@ import Testing
     /// All combinations of what a server can do: each is found out, nothing is left behind.
     @Test func everyCombinationOfTraitsIsFoundOut() async throws {
         let pairs: [(FaultStore.Traits, StoreCapabilities)] = [
-            (.conditions, .conditionalCreate), (.collections, .exclusiveCollections), (.move, .move), (.propfind, .list), (.ranges, .rangeGet),
+            (.conditions, .conditionalCreate), (.collections, .exclusiveCollections), (.move, .move), (.propfind, .list),
+            (.ranges, .rangeGet),
             (.checksums, .verifiesChecksum),
         ]
         try await withThrowingTaskGroup(of: Void.self) { group in
@@ -25,7 +26,11 @@ import Testing
                         traits.insert(pair.0)
                         expected.insert(pair.1)
                     }
-                    if bits & 1 << pairs.count != 0 { traits.insert(.showsCutUploads) } else { expected.insert(.cutUploadsInvisible) }
+                    if bits & 1 << pairs.count != 0 {
+                        traits.insert(.showsCutUploads)
+                    } else {
+                        expected.insert(.cutUploadsInvisible)
+                    }
                     // Without collections there is nothing that a PROPFIND could ask about.
                     if !traits.contains(.collections) { expected.remove(.list) }
                     let server = try FaultServer(traits)
@@ -44,7 +49,9 @@ import Testing
     @Test func aServerThatSaysYesAndStoresNothingIsCaught() async throws {
         let server = try FaultServer([.forgets, .collections])
         let store = try store(server.url)
-        await #expect { _ = try await store.probe(prefix: ObjectKey("log/.probe")) } throws: { ($0 as? ArchiveError)?.code == .damaged }
+        await #expect { _ = try await store.probe(prefix: ObjectKey("log/.probe")) } throws: {
+            ($0 as? ArchiveError)?.code == .damaged
+        }
         #expect(await store.capabilities == [])
     }
 
@@ -66,7 +73,9 @@ import Testing
             #expect(server.store.objects.isEmpty, "\(method)")
         }
         let lost = try FaultServer { $0.method == "MOVE" ? .close : .store }
-        await #expect { _ = try await store(lost.url).probe(prefix: ObjectKey("log/.probe")) } throws: { ($0 as? ArchiveError)?.code == .unreachable }
+        await #expect { _ = try await store(lost.url).probe(prefix: ObjectKey("log/.probe")) } throws: {
+            ($0 as? ArchiveError)?.code == .unreachable
+        }
         #expect(lost.store.objects.isEmpty)
     }
 

@@ -34,10 +34,11 @@ import Testing
 
     @Test func jitterSpreadsClientsThatFailedTogether() {
         var random = Seeded(state: 1)
-        let delays = Set((0..<50).map { _ in
-            var state = RetryState(RetryPolicy(attemptsMax: 9), start: 0)
-            return state.next(after: busy, now: 0, random: &random)
-        })
+        let delays = Set(
+            (0..<50).map { _ in
+                var state = RetryState(RetryPolicy(attemptsMax: 9), start: 0)
+                return state.next(after: busy, now: 0, random: &random)
+            })
         #expect(delays.count == 50)
     }
 
@@ -105,7 +106,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ArchiveError.Code.notFound, .refused(status: 400), .unauthorized(status: 401), .tooLarge, .unsupported, .damaged, .diverged, .fenced,
+        ArchiveError.Code.notFound, .refused(status: 400), .unauthorized(status: 401), .tooLarge, .unsupported, .damaged, .diverged,
+        .fenced,
         .gap, .endUnproven, .invalid, .cancelled,
     ])
     func whatTimeDoesNotHealIsNotTriedAgain(_ code: ArchiveError.Code) {

@@ -34,7 +34,8 @@ package final class ChildProcess: Sendable {
     /// `executable` is looked up in PATH (and in the sbin directories) unless it has a slash. Output goes to `stdout` and
     /// `stderr` in `directory`. `environment` is added to the test's own. Throws when the program cannot be started.
     package init(
-        _ executable: String, _ arguments: [String], in directory: String, environment: [String: String] = [:], input: Input = .null,
+        _ executable: String, _ arguments: [String], in directory: String, environment: [String: String] = [:],
+        input: Input = .null,
         workingDirectory: String? = nil
     ) throws {
         ChildProcess.ignoreBrokenPipes
@@ -58,11 +59,12 @@ package final class ChildProcess: Sendable {
         spawn.open(2, standardErrorPath, O_WRONLY | O_CREAT | O_TRUNC)
         do {
             // env(1) changes the directory and becomes the program: the number stays. The C call for it is hidden from Swift.
-            pid = if let workingDirectory {
-                try spawn.run("/usr/bin/env", ["env", "-C", workingDirectory, path] + arguments, environment)
-            } else {
-                try spawn.run(path, [executable] + arguments, environment)
-            }
+            pid =
+                if let workingDirectory {
+                    try spawn.run("/usr/bin/env", ["env", "-C", workingDirectory, path] + arguments, environment)
+                } else {
+                    try spawn.run(path, [executable] + arguments, environment)
+                }
         } catch {
             if ends.write >= 0 { close(ends.write) }
             throw error

@@ -47,7 +47,8 @@ package final class FaultServer: Sendable {
     private let core: FaultServerCore
 
     package init(
-        _ traits: FaultStore.Traits = .ideal, readsBodyUpTo: Int = .max, _ script: @escaping @Sendable (Request) -> Reply = { _ in .store }
+        _ traits: FaultStore.Traits = .ideal, readsBodyUpTo: Int = .max,
+        _ script: @escaping @Sendable (Request) -> Reply = { _ in .store }
     ) throws {
         core = try FaultServerCore(store: FaultStore(traits), readsBodyUpTo: readsBodyUpTo, script: script)
         // The thread holds the core, not the server, whose end is what ends it.

@@ -80,8 +80,10 @@ package final class FaultStore: Sendable {
 
     private func get(_ request: FaultServer.Request, _ state: State) -> FaultServer.Reply {
         guard let bytes = state.objects[request.path] else { return .respond(404) }
-        guard traits.contains(.ranges) || traits.contains(.wrongRanges), let range = request.header("range"), range.hasPrefix("bytes="),
-            case let ends = range.dropFirst(6).split(separator: "-"), ends.count == 2, let first = Int(ends[0]), let last = Int(ends[1])
+        guard traits.contains(.ranges) || traits.contains(.wrongRanges), let range = request.header("range"),
+            range.hasPrefix("bytes="),
+            case let ends = range.dropFirst(6).split(separator: "-"), ends.count == 2, let first = Int(ends[0]),
+            let last = Int(ends[1])
         else { return .respond(200, body: bytes) }
         guard first < bytes.count else { return .respond(416, headers: [("Content-Range", "bytes */\(bytes.count)")]) }
         let part = Array(bytes[first...min(last, bytes.count - 1)])

@@ -10,11 +10,17 @@ package final class LighttpdServer: Sendable {
     private let directory: ServerDirectory
 
     package static func start() async throws -> LighttpdServer {
-        try await startOnFreePort { try LighttpdServer(port: $0) } ready: { try await waitForPort($0.port, of: $0.process) }
+        try await startOnFreePort {
+            try LighttpdServer(port: $0)
+        } ready: {
+            try await waitForPort($0.port, of: $0.process)
+        }
     }
 
     private init(port: UInt16) throws {
-        guard let lighttpd = ChildProcess.find("lighttpd") else { throw ServerError("lighttpd is not installed: apt-get install lighttpd lighttpd-mod-webdav") }
+        guard let lighttpd = ChildProcess.find("lighttpd") else {
+            throw ServerError("lighttpd is not installed: apt-get install lighttpd lighttpd-mod-webdav")
+        }
         guard FileManager.default.fileExists(atPath: "/usr/lib/lighttpd/mod_webdav.so") else {
             throw ServerError("lighttpd has no WebDAV: apt-get install lighttpd-mod-webdav")
         }
@@ -23,7 +29,9 @@ package final class LighttpdServer: Sendable {
         root = try directory.makeDirectory("files")
         let uploads = try directory.makeDirectory("uploads")
         // Without the mimetype line a GET has no ETag.
-        let configuration = try directory.write("lighttpd.conf", """
+        let configuration = try directory.write(
+            "lighttpd.conf",
+            """
             server.document-root = "\(root)"
             server.bind = "127.0.0.1"
             server.port = \(port)

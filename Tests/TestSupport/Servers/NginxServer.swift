@@ -28,13 +28,21 @@ package final class NginxServer: Sendable {
     private let directory: ServerDirectory
 
     package static func start(_ options: Options = Options()) async throws -> NginxServer {
-        try await startOnFreePort { try NginxServer(options, port: $0) } ready: { try await waitForPort($0.port, of: $0.process) }
+        try await startOnFreePort {
+            try NginxServer(options, port: $0)
+        } ready: {
+            try await waitForPort($0.port, of: $0.process)
+        }
     }
 
     private init(_ options: Options, port: UInt16) throws {
-        guard let nginx = ChildProcess.find("nginx") else { throw ServerError("nginx is not installed: apt-get install nginx-light libnginx-mod-http-dav-ext") }
+        guard let nginx = ChildProcess.find("nginx") else {
+            throw ServerError("nginx is not installed: apt-get install nginx-light libnginx-mod-http-dav-ext")
+        }
         let module = "/usr/lib/nginx/modules/ngx_http_dav_ext_module.so"
-        guard FileManager.default.fileExists(atPath: module) else { throw ServerError("nginx has no PROPFIND: apt-get install libnginx-mod-http-dav-ext") }
+        guard FileManager.default.fileExists(atPath: module) else {
+            throw ServerError("nginx has no PROPFIND: apt-get install libnginx-mod-http-dav-ext")
+        }
         directory = try ServerDirectory("nginx")
         self.port = port
         root = try directory.makeDirectory("files")
@@ -57,7 +65,9 @@ package final class NginxServer: Sendable {
             """
         // Uploads wait on the file system of the files, so that nginx renames them into place and a cut one is never visible.
         let path = directory.path
-        let configuration = try directory.write("nginx.conf", """
+        let configuration = try directory.write(
+            "nginx.conf",
+            """
             load_module \(module);
             daemon off; master_process off; pid \(path)/pid; error_log \(path)/error.log warn;
             events { worker_connections 512; }
@@ -81,18 +91,23 @@ package final class NginxServer: Sendable {
 /// A certificate for 127.0.0.1 that is its own authority.
 enum SelfSignedCertificate {
     static func make(in directory: ServerDirectory) throws -> (certificate: String, key: String) {
-        guard let openssl = ChildProcess.find("openssl") else { throw ServerError("openssl is not installed: apt-get install openssl") }
+        guard let openssl = ChildProcess.find("openssl") else {
+            throw ServerError("openssl is not installed: apt-get install openssl")
+        }
         let (certificate, key) = ("\(directory.path)/certificate.pem", "\(directory.path)/key.pem")
         let command = Process()
         command.executableURL = URL(fileURLWithPath: openssl)
         command.arguments = [
-            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
+            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
+            "/CN=127.0.0.1",
             "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate,
         ]
         command.standardError = FileHandle.nullDevice
         try command.run()
         command.waitUntilExit()
-        guard command.terminationStatus == 0 else { throw ServerError("openssl made no certificate: status \(command.terminationStatus)") }
+        guard command.terminationStatus == 0 else {
+            throw ServerError("openssl made no certificate: status \(command.terminationStatus)")
+        }
         return (certificate, key)
     }
 }

@@ -50,7 +50,9 @@ package enum Ports {
 package func waitForPort(_ port: UInt16, of process: ChildProcess? = nil, within limit: Duration = .seconds(10)) async throws {
     try await waitUntil("somebody listens on port \(port); \(process?.tail ?? "")", within: limit) {
         if Ports.isOpen(port) { return true }
-        if let process, let exit = process.exit { throw ServerError("the server ended (\(exit)) before it listened; \(process.tail)") }
+        if let process, let exit = process.exit {
+            throw ServerError("the server ended (\(exit)) before it listened; \(process.tail)")
+        }
         return false
     }
 }
