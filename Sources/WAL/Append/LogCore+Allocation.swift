@@ -12,7 +12,7 @@ extension LogCore {
         let isLarge = size > UInt64(LogLimits.mappedSegmentsPerRecordMax) * segmentSize
         let placed = try allocation.withLock { _ throws(WALError) -> LSN? in
             let word = tail.load(ordering: .acquiring)
-            guard word & TailFlag.closed == 0 else { throw .stopped(cause: committer.stopCause ?? .closed) }
+            guard word & TailFlag.closed == 0 else { throw .stopped(cause: stopCause) }
             // The frozen flag is only ever set under this lock.
             precondition(word & TailFlag.frozen == 0, "frozen outside of the allocation lock")
             guard word + size < LogLimits.lsnMax else { throw .noSpace(path: "the log's address space") }
@@ -34,8 +34,7 @@ extension LogCore {
             do throws(WALError) {
                 try active.publish(segment, index: index)
             } catch {
-                stop(after: error)
-                throw error
+                throw .stopped(cause: committer.fail(error))
             }
             allocatedEnd.store((index + 1) * segmentSize, ordering: .sequentiallyConsistent)
         }
@@ -59,13 +58,8 @@ extension LogCore {
     }
 
     private func release(upTo end: UInt64) throws(WALError) {
-        do throws(WALError) {
-            try committer.betweenFlushes { () throws(WALError) in
-                while let segment = active.takeOldest(endingAtOrBelow: end) { try segment.release() }
-            }
-        } catch {
-            stop(after: error)
-            throw .stopped(cause: committer.stopCause ?? .closed)
+        try committer.betweenFlushes { () throws(WALError) in
+            while let segment = active.takeOldest(endingAtOrBelow: end) { try segment.release() }
         }
     }
 
@@ -77,7 +71,7 @@ extension LogCore {
     {
         let word = tail.bitwiseOr(TailFlag.frozen, ordering: .sequentiallyConsistent).oldValue
         defer { tail.bitwiseAnd(~TailFlag.frozen, ordering: .sequentiallyConsistent) }
-        guard word & TailFlag.closed == 0 else { throw .stopped(cause: committer.stopCause ?? .closed) }
+        guard word & TailFlag.closed == 0 else { throw .stopped(cause: stopCause) }
         waitUntilWritten(LSN(word))
 
         var header = header
@@ -93,16 +87,18 @@ extension LogCore {
         do throws(WALError) {
             for index in firstNew...lastIndex {
                 let segment = try store.makeSegment(index)
+                last = segment
                 unsafe frame.copy(payload, into: segment.base, of: index, segmentSize: segmentSize)
-                if index == lastIndex {
-                    last = segment
-                } else {
+                if index < lastIndex {
                     try segment.noteFirstFrame(index == firstIndex ? LSN(word) : nil)
-                    try segment.flush()
+                    // A store may share its descriptor between segments: nobody else may hear of this flush instead of us.
+                    try committer.betweenFlushes { () throws(WALError) in try segment.flush() }
                     try segment.release()
+                    last = nil
                 }
             }
         } catch {
+            try last?.release()
             try store.discardSegments(from: firstNew)
             throw error
         }
@@ -121,8 +117,7 @@ extension LogCore {
             try active.publish(last, index: lastIndex)
             try active.noteCrossing(from: firstIndex, end: frame.end)
         } catch {
-            stop(after: error)
-            throw .stopped(cause: committer.stopCause ?? .closed)
+            throw .stopped(cause: committer.fail(error))
         }
         allocatedEnd.store((lastIndex + 1) * segmentSize, ordering: .sequentiallyConsistent)
         // Closing sets its bit at any time: keep it.

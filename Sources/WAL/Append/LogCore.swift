@@ -36,11 +36,13 @@ final class LogCore: Sendable {
     /// One thread at a time makes segments. Never taken by a flush.
     let allocation = Mutex(())
     let committer: Committer
+    private let isReplica: Bool
 
     init(store: any LogStore, opening: StoreOpening) throws(WALError) {
         self.store = store
         checksum = FrameChecksum(logID: opening.logID, epoch: opening.epochs.current.id)
         maxRecordSize = opening.maxRecordSize
+        isReplica = opening.isReplica
         segmentSize = UInt64(opening.segmentSize)
         segmentShift = segmentSize.nonzeroBitCount == 1 ? UInt64(segmentSize.trailingZeroBitCount) : nil
         let end = opening.end.rawValue
@@ -57,7 +59,13 @@ final class LogCore: Sendable {
             precondition(end % segmentSize == 0 || opening.isReplica, "the segment that holds the end is open")
             allocatedEnd = Atomic(end)
         }
+        committer.onStop { [weak self] in
+            _ = self?.tail.bitwiseOr(TailFlag.closed, ordering: .sequentiallyConsistent)
+        }
     }
+
+    /// Why the tail is closed.
+    var stopCause: StopCause { committer.stopCause ?? (isReplica ? .replica : .closed) }
 
     @inline(__always)
     func segmentIndex(_ lsn: UInt64) -> UInt64 {
@@ -121,8 +129,7 @@ final class LogCore: Sendable {
                 try active.noteCrossing(from: index, end: index * segmentSize + end)
             } catch {
                 // The record is in place, but the foot that says where the next one begins is not: the disk does not take writes.
-                stop(after: error)
-                throw .stopped(cause: committer.stopCause ?? .closed)
+                throw .stopped(cause: committer.fail(error))
             }
         }
     }
@@ -168,15 +175,12 @@ final class LogCore: Sendable {
         while written() < lsn { backoff.pause() }
     }
 
-    /// No append succeeds any more; those under way finish. Returns when their bytes are in place.
+    /// No append succeeds any more; those under way finish. Returns when their bytes are in place, and nobody makes segments.
     func closeTail() {
         tail.bitwiseOr(TailFlag.closed, ordering: .sequentiallyConsistent)
+        // A large record that has begun still moves the tail; later ones see the flag.
+        allocation.withLock { _ in }
         waitUntilWritten(endLSN)
-    }
-
-    func stop(after error: WALError) {
-        tail.bitwiseOr(TailFlag.closed, ordering: .sequentiallyConsistent)
-        committer.fail(error)
     }
 }
 

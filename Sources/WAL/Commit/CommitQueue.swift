@@ -27,6 +27,8 @@ struct CommitQueue {
         let id: WaiterID
         let target: LSN
         let canLead: Bool
+        /// Its target was written when it asked: a flush has to be found for it, whatever watermark the leader has seen.
+        let isWritten: Bool
     }
 
     private(set) var durable: LSN
@@ -47,27 +49,28 @@ struct CommitQueue {
         if target <= written && !isLed {
             isLed = true
             if canLead { return .lead }
-            return .waitAndAskForLeader(enqueue(target, canLead: canLead))
+            return .waitAndAskForLeader(enqueue(target, written: written, canLead: canLead))
         }
-        return .wait(enqueue(target, canLead: canLead))
+        return .wait(enqueue(target, written: written, canLead: canLead))
     }
 
-    private mutating func enqueue(_ target: LSN, canLead: Bool) -> WaiterID {
+    private mutating func enqueue(_ target: LSN, written: LSN, canLead: Bool) -> WaiterID {
         defer { nextID += 1 }
-        waiters.append(Waiter(id: nextID, target: target, canLead: canLead))
+        waiters.append(Waiter(id: nextID, target: target, canLead: canLead, isWritten: target <= written))
         return nextID
     }
 
-    /// The leader has flushed everything below `point`; `written` is the watermark now.
-    mutating func flushed(upTo point: LSN, written: LSN) -> Wakeup {
+    /// The leader has flushed everything below `point`; `written` is a watermark, perhaps one that others have passed. Nil where the log
+    /// has stopped meanwhile: everybody has been told, and nothing is acknowledged any more.
+    mutating func flushed(upTo point: LSN, written: LSN) -> Wakeup? {
+        if failure != nil { return nil }
         precondition(isLed, "a flush was reported by nobody's leader")
-        precondition(failure == nil, "a flush succeeded after a failure")
         durable = max(durable, point)
         var wakeup = Wakeup()
         wakeup.covered = waiters.filter { $0.target <= durable }.map(\.id)
         waiters.removeAll { $0.target <= durable }
         // One that can flush on its own thread is better than asking the keeper.
-        let waiting = waiters.filter { $0.target <= written }
+        let waiting = waiters.filter { $0.isWritten || $0.target <= written }
         wakeup.nextLeader = (waiting.first { $0.canLead } ?? waiting.first)?.id
         isLed = wakeup.nextLeader != nil
         if let leader = wakeup.nextLeader, waiters.contains(where: { $0.id == leader && $0.canLead }) {

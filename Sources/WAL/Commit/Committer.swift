@@ -24,8 +24,11 @@ final class Committer: Sendable {
     private let active: ActiveSegments
     private let state: Mutex<State>
     private let durableWord: Atomic<UInt64>
-    /// Held while segments are flushed and while they are let go, so that neither happens to the other.
+    /// Held while segments are flushed and while they are let go, so that neither happens to the other. A failure is made known before it
+    /// is let go: the kernel reports a lost write once, and whoever flushes next would hear that all is well.
     private let flushing = Mutex(())
+    /// Run once the log has failed: no further append.
+    private let stopHandler = Mutex<(@Sendable () -> Void)?>(nil)
     /// The keeper sleeps here.
     private let keeperWakeup = Parker()
 
@@ -43,9 +46,16 @@ final class Committer: Sendable {
     /// Why nothing can become durable any more, once that is so.
     var stopCause: StopCause? { state.withLock { $0.queue.failure } }
 
-    /// Runs `body` while no segment is being flushed.
-    func betweenFlushes<T: Sendable>(_ body: () throws(WALError) -> T) throws(WALError) -> T {
-        try flushing.withLock { _ throws(WALError) in try body() }
+    /// Has `handler` run after a failure.
+    func onStop(_ handler: @escaping @Sendable () -> Void) { stopHandler.withLock { $0 = handler } }
+
+    /// Runs `body` while no segment is being flushed. An error is final for the log, before the next flush can begin.
+    func betweenFlushes(_ body: () throws(WALError) -> Void) throws(WALError) {
+        let cause = flushing.withLock { _ -> StopCause? in
+            do throws(WALError) { try body() } catch { return fail(error) }
+            return nil
+        }
+        if let cause { throw .stopped(cause: cause) }
     }
 
     // MARK: Waiting
@@ -123,24 +133,21 @@ final class Committer: Sendable {
     /// Flushes everything written, tells the store, then the waiters. The caller was chosen as the one leader.
     private func lead(_ written: () -> LSN) throws(WALError) {
         let target = written()
-        do throws(WALError) {
-            try flushing.withLock { _ throws(WALError) in
-                let from = durable.rawValue
-                for entry in active.entries
-                where entry.index * segmentSize < target.rawValue && (entry.index + 1) * segmentSize > from {
-                    try entry.segment.flush()
-                }
-                // Other processes may read up to the durable LSN before any waiter has been woken, never the other way round.
-                try store.noteDurable(target, written: target)
+        try betweenFlushes { () throws(WALError) in
+            // Somebody else may have met the error that this flush would have met.
+            if let cause = stopCause { throw .stopped(cause: cause) }
+            let from = durable.rawValue
+            for entry in active.entries
+            where entry.index * segmentSize < target.rawValue && (entry.index + 1) * segmentSize > from {
+                try entry.segment.flush()
             }
-        } catch {
-            fail(error)
-            throw .stopped(cause: stopCause ?? .closed)
+            // Other processes may read up to the durable LSN before any waiter has been woken, never the other way round.
+            try store.noteDurable(target, written: target)
         }
-        durableWord.store(target.rawValue, ordering: .releasing)
         let now = written()
-        let (wakers, leader, keeperIsNeeded) = state.withLock { state in
-            let wakeup = state.queue.flushed(upTo: target, written: now)
+        let next = state.withLock { state -> ([Waker], ParkedCommit?, Bool)? in
+            guard let wakeup = state.queue.flushed(upTo: target, written: now) else { return nil }
+            durableWord.store(target.rawValue, ordering: .releasing)
             let wakers = wakeup.covered.compactMap { state.wakers.removeValue(forKey: $0) }
             var leader: ParkedCommit?
             if let id = wakeup.nextLeader {
@@ -155,14 +162,16 @@ final class Committer: Sendable {
             state.idleNoteIsDue = true
             return (wakers, leader, wakeKeeper)
         }
+        guard let (wakers, leader, keeperIsNeeded) = next else { throw .stopped(cause: stopCause ?? .closed) }
         // Its group has been waiting: let the next flush begin first.
         leader?.finish(.lead)
         if keeperIsNeeded { keeperWakeup.unpark() }
         for waker in wakers { wake(waker, .success(())) }
     }
 
-    /// Nothing can become durable any more: tells every waiter, and other processes.
-    func fail(_ error: WALError) {
+    /// Nothing can become durable any more: tells every waiter, and other processes. Returns the cause, which is that of the first failure.
+    @discardableResult
+    func fail(_ error: WALError) -> StopCause {
         let cause: StopCause =
             switch error {
             case .stopped(let cause): cause
@@ -175,7 +184,9 @@ final class Committer: Sendable {
             return (ids.compactMap { state.wakers.removeValue(forKey: $0) }, state.queue.failure ?? cause)
         }
         if case .flushFailed = final { store.noteStopped() }
+        stopHandler.withLock { $0 }?()
         for waker in wakers { wake(waker, .failure(.stopped(cause: final))) }
+        return final
     }
 
     /// The log was closed: whoever still waits for records to come is told.
@@ -223,12 +234,9 @@ final class Committer: Sendable {
                 continue
             }
             state.withLock { $0.idleNoteIsDue = false }
-            do throws(WALError) {
-                try betweenFlushes { () throws(WALError) in
-                    if stopCause == nil { try store.noteIdle() }
-                }
-            } catch {
-                fail(error)
+            // Waiters hear of an error through `fail`.
+            try? betweenFlushes { () throws(WALError) in
+                if stopCause == nil { try store.noteIdle() }
             }
         }
     }

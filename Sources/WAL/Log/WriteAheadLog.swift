@@ -22,6 +22,8 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
     private let core: LogCore
     private let keeper: NamedThread
     private let lifecycle = Mutex(Lifecycle.open)
+    /// Truncation and pins come one at a time, and never beside the end of the store's use.
+    private let housekeeping = Mutex(())
 
     private enum Lifecycle { case open, closed }
 
@@ -137,6 +139,8 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
     /// which are still to be appended. Throws `.cancelled`, or `.stopped` when that can no longer come.
     public func waitUntilDurable(_ lsn: LSN) async throws(WALError) {
         let core = core
+        // What has been appended before the call is not left waiting for somebody else's sync because of a copy in progress.
+        if lsn <= core.endLSN { core.waitUntilWritten(lsn) }
         try await core.committer.waitUntilDurable(lsn, written: { core.written() })
     }
 
@@ -182,9 +186,12 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
     }
 
     private var source: RecordSource {
-        let store = store
-        return RecordSource(
-            makeReader: { () throws(WALError) in store.makeReader() },
+        // The sequence keeps the log open: nobody else may refer to it any more.
+        RecordSource(
+            makeReader: { () throws(WALError) in
+                guard self.lifecycle.withLock({ $0 == .open }) else { throw .stopped(cause: .closed) }
+                return self.store.makeReader()
+            },
             checksums: FrameChecksums(logID: logID, epochs: epochs), maxRecordSize: maxRecordSize,
             segmentSize: UInt64(segmentSize), policy: configuration.recoveryPolicy)
     }
@@ -197,24 +204,32 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
     /// - Returns: the new head, durable.
     @discardableResult
     public func truncateBefore(_ lsn: LSN) throws(WALError) -> LSN {
-        try requireOpen()
-        return try store.truncateBefore(lsn, durable: durableLSN)
+        try housekeeping.withLock { _ throws(WALError) in
+            try requireOpen()
+            return try store.truncateBefore(lsn, durable: durableLSN)
+        }
     }
 
     /// Holds truncation at `lsn` (at or above the head, at or below the durable LSN) until `unpin`, across restarts. Moves a pin of that name.
     public func pin(_ name: String, at lsn: LSN) throws(WALError) {
-        try requireOpen()
-        try store.pin(name, at: lsn, durable: durableLSN)
+        try housekeeping.withLock { _ throws(WALError) in
+            try requireOpen()
+            try store.pin(name, at: lsn, durable: durableLSN)
+        }
     }
 
     /// Lets truncation pass. A missing pin is no error.
     public func unpin(_ name: String) throws(WALError) {
-        try requireOpen()
-        try store.unpin(name)
+        try housekeeping.withLock { _ throws(WALError) in
+            try requireOpen()
+            try store.unpin(name)
+        }
     }
 
     private func requireOpen() throws(WALError) {
         if lifecycle.withLock({ $0 == .closed }) { throw .stopped(cause: .closed) }
+        // A copy or a restored log stays as it is until it is promoted.
+        if isReplica { throw .stopped(cause: .replica) }
     }
 
     // MARK: Closing
@@ -243,9 +258,17 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
         keeper.join()
         if flush && failure == nil { attempt { () throws(WALError) in try store.noteIdle() } }
         core.committer.refuse(.closed)
-        for segment in core.active.takeAll() { attempt { () throws(WALError) in try segment.release() } }
+        attempt { () throws(WALError) in
+            try core.committer.betweenFlushes { () throws(WALError) in
+                for segment in core.active.takeAll() { try segment.release() }
+            }
+        }
         let clean = flush && failure == nil
-        attempt { () throws(WALError) in try store.close(durable: core.committer.durable, clean: clean) }
+        attempt { () throws(WALError) in
+            try housekeeping.withLock { _ throws(WALError) in
+                try store.close(durable: core.committer.durable, clean: clean)
+            }
+        }
         if let failure { throw failure }
     }
 }

@@ -20,7 +20,7 @@ final class ReaderFiles: Sendable {
         boot = try fileSystem.bootID()
         attachment = try LogLock.attach(paths, fileSystem)
         do throws(WALError) {
-            let admitted = try opener.admit(writable: writable, repair: false)
+            let admitted = try opener.admit(writable: writable)
             control = admitted.control
         } catch {
             attachment.close()

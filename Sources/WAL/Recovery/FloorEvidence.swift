@@ -20,11 +20,11 @@ struct FloorEvidence: Sendable {
     ) throws(WALError) -> FloorEvidence {
         var evidence = FloorEvidence(boundary: facts.floor, floor: facts.floor)
         if !isCopied && control.live.isInitialised && control.live.boot == boot {
-            evidence.raise(boundary: control.live.durable)
+            // What is being cut off was durable.
+            evidence.raise(boundary: min(control.live.durable, facts.discardFrom ?? control.live.durable))
         }
         let wanted = windows.filter { ($0 + 1) * medium.windowSize > facts.head.rawValue }.suffix(feetRead)
-        for index in wanted.reversed() {
-            let foot = try medium.foot(index)
+        for foot in try medium.feet(wanted.reversed()) {
             for case .success(let cell?) in foot.cells {
                 evidence.nextCellSequence = max(evidence.nextCellSequence, cell.sequence + 1)
                 if cell.epoch == epochs.current.id {

@@ -12,6 +12,9 @@ struct Recovery {
     /// Published before the first rename or unlink.
     let incarnation: Incarnation
 
+    /// The facts were changed by admission, or a copy of them is damaged: they are to be written once the log is accepted.
+    let factsAreDue: Bool
+
     struct Result {
         var facts: Facts
         var end: LSN
@@ -48,9 +51,11 @@ struct Recovery {
         var reason: DiscardReason?
         switch decision {
         case .refuse: preconditionFailure("refusals were thrown")
-        case .readOnly: break
+        case .readOnly:
+            if factsAreDue { facts = try control.writeFacts(facts, epochs: epochs) }
         case .ready:
             try medium.removeLeftovers()
+            facts = try raiseFloor(to: end, facts, epochs, isDue: factsAreDue)
             try medium.removeWindows(below: facts.head)
             // Prepared and never used.
             let last = end.rawValue / medium.windowSize
@@ -58,18 +63,15 @@ struct Recovery {
         case .cut(let why):
             reason = why
             try medium.removeLeftovers()
-            try cut(at: end, firstFrame: scan.firstFrameInLastWindow)
-            facts.floor = end
-            facts = try control.writeFacts(facts, epochs: epochs)
+            let prepared = try medium.prepareCut(from: floor.boundary, to: end, firstFrames: scan.firstFrames)
+            facts = try finish(prepared, knownDurable: floor.boundary, facts, epochs)
             try medium.removeWindows(below: facts.head)
         case .finishTruncation:
             reason = .interruptedTruncation
             end = facts.discardFrom ?? end
             try medium.removeLeftovers()
-            try cut(at: end, firstFrame: nil)
-            facts.floor = end
-            facts.discardFrom = nil
-            facts = try control.writeFacts(facts, epochs: epochs)
+            let prepared = try medium.prepareCut(from: end, to: end, firstFrames: [:])
+            facts = try finish(prepared, knownDurable: end, facts, epochs)
         }
         let recovered = end > floor.boundary ? end.distance(from: floor.boundary) : 0
         let report = RecoveryReport(
@@ -79,11 +81,22 @@ struct Recovery {
         return Result(facts: facts, end: end, report: report, nextCellSequence: floor.nextCellSequence)
     }
 
-    /// Replaces the last window by a copy up to `end`. No space for the copy: nothing was changed.
-    private func cut(at end: LSN, firstFrame: LSN?) throws(WALError) {
-        let prepared = try medium.prepareCut(at: end, firstFrame: firstFrame)
+    /// Takes the copies into use: the log ends where they do.
+    private func finish(_ prepared: PreparedCut, knownDurable: LSN, _ facts: Facts, _ epochs: EpochTable) throws(WALError) -> Facts {
+        // The feet that say how far the log was durable are about to go.
+        var facts = try raiseFloor(to: knownDurable, facts, epochs, isDue: false)
         control.live.incarnation = incarnation
         try medium.finish(prepared)
+        facts.floor = prepared.end
+        facts.discardFrom = nil
+        return try control.writeFacts(facts, epochs: epochs)
+    }
+
+    private func raiseFloor(to lsn: LSN, _ facts: Facts, _ epochs: EpochTable, isDue: Bool) throws(WALError) -> Facts {
+        guard isDue || facts.floor < lsn else { return facts }
+        var facts = facts
+        facts.floor = max(facts.floor, lsn)
+        return try control.writeFacts(facts, epochs: epochs)
     }
 
     func recordSource(_ facts: Facts, _ epochs: EpochTable) -> RecordSource {

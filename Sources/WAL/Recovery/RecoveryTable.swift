@@ -107,10 +107,11 @@ enum TailDecision: Hashable, Sendable {
         if evidence.stop == .readError { return .refuse(.readError) }
         if evidence.isSegmentMissing { return .refuse(evidence.isCopied ? .copiedWhileLive : .missingSegment) }
         if evidence.isEpochUnknown { return .refuse(evidence.isCopied ? .copiedWhileLive : .staleFacts) }
+        // Nothing below the floor was to be cut off by an interrupted truncation either.
+        if evidence.reach == .belowFloor { return .refuse(evidence.isCopied ? .copiedWhileLive : .corruption) }
         if evidence.isTruncationUnfinished {
             return evidence.isCopied ? .readOnly : .finishTruncation
         }
-        if evidence.reach == .belowFloor { return .refuse(evidence.isCopied ? .copiedWhileLive : .corruption) }
         if evidence.isCopied || evidence.isReplica { return .readOnly }
         if evidence.reach == .atFloor && !evidence.hasStrayBytes { return .ready }
         // Bytes past the floor may be clean-looking pages of a failed flush: only a fresh, synced copy is believed.

@@ -8,8 +8,8 @@ struct TailScan: Sendable {
     var readError: WALError?
     /// Bytes from `end` to the last one that is not zero.
     var strayBytes: UInt64 = 0
-    /// The first frame that begins in the window that holds `end`, where the scan came across it.
-    var firstFrameInLastWindow: LSN?
+    /// The first frame that begins in a window, where the scan came across it.
+    var firstFrames: [UInt64: LSN] = [:]
 
     /// `limit` is where the windows that follow `start` without a gap end.
     static func run(from start: LSN, limit: LSN, source: RecordSource, storageEnd: LSN) -> TailScan {
@@ -36,7 +36,7 @@ struct TailScan: Sendable {
             case .record(let record):
                 if position.rawValue / source.segmentSize > window || position.rawValue % source.segmentSize == 0 {
                     window = position.rawValue / source.segmentSize
-                    firstFrameInLastWindow = position
+                    firstFrames[window] = position
                 }
                 pending += 1
                 if !record.continuesBatch {
@@ -56,8 +56,9 @@ struct TailScan: Sendable {
         if pending > 0 { stop = .incompleteBatch }
         // A frame that begins exactly where the log ends is still to be written, but begins its window all the same.
         let last = end.rawValue / source.segmentSize
-        if last > window { firstFrameInLastWindow = end }
-        if let first = firstFrameInLastWindow, first.rawValue / source.segmentSize != last { firstFrameInLastWindow = nil }
+        if last > window { firstFrames[last] = end }
+        // Frames of a batch that was not completed are cut off.
+        firstFrames = firstFrames.filter { $0.value <= end }
     }
 
     private mutating func countStrayBytes(upTo storageEnd: LSN, source: RecordSource) throws(WALError) {

@@ -44,7 +44,7 @@ public enum LogPromotion {
         }
         let lock = try LogLock.takeWriter(paths, fileSystem)
         defer { lock.close() }
-        let admitted = try opener.admit(writable: true, repair: false)
+        let admitted = try opener.admit(writable: true)
         defer { admitted.control.close() }
         guard admitted.isCopied || admitted.facts.isReplica else { return admitted.epochs.current }
         let medium = SegmentDirectory(
@@ -53,13 +53,13 @@ public enum LogPromotion {
         let recovery = Recovery(
             paths: paths, fileSystem: fileSystem, control: admitted.control, medium: medium,
             slots: SlotDirectory(paths: paths, fileSystem: fileSystem), configuration: .init(verify: .full),
-            boot: try fileSystem.bootID(), incarnation: .random())
+            boot: try fileSystem.bootID(), incarnation: .random(), factsAreDue: false)
         let found = try recovery.run(facts: admitted.facts, epochs: admitted.epochs, isCopied: admitted.isCopied)
         let claimed = try await claim(
             Candidate(logID: medium.logID, epochs: admitted.epochs, end: found.end, isReplica: true))
         return try LogLock.underMaintenance(paths, fileSystem, time) { () throws(WALError) in
             // The tail becomes a fresh, synced copy: nothing of what was copied or restored is taken for durable unread.
-            let cut = try medium.prepareCut(at: found.end, firstFrame: nil)
+            let cut = try medium.prepareCut(from: found.end, to: found.end, firstFrames: [:])
             admitted.control.live.incarnation = .random()
             try medium.finish(cut)
             var epochs = admitted.epochs

@@ -106,7 +106,7 @@ public final class ReplicaWriter {
         let end = try verify(directory, head: head, epochs: epochs, limit: limit, maxRecordSize: maxRecordSize, firstFrames)
         // What lies past the end is not part of the log: the copy that recovery makes drops it.
         if position > end {
-            let cut = try directory.prepareCut(at: end, firstFrame: nil)
+            let cut = try directory.prepareCut(from: end, to: end, firstFrames: [:])
             try directory.finish(cut)
         }
         try firstFrames.write(directory, upTo: end)

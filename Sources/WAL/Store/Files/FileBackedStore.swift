@@ -59,7 +59,7 @@ public class FileBackedStore: LogStore, @unchecked Sendable {
                 case .vacant: try opener.create()
                 case .log: break
                 }
-                return try recover(try opener.admit(writable: true, repair: true), lock: lock, configuration)
+                return try recover(try opener.admit(writable: true), lock: lock, configuration)
             }
         } catch {
             lock.close()
@@ -77,7 +77,7 @@ public class FileBackedStore: LogStore, @unchecked Sendable {
             let incarnation = Incarnation.random()
             let recovery = Recovery(
                 paths: paths, fileSystem: fileSystem, control: control, medium: medium, slots: slots,
-                configuration: configuration, boot: boot, incarnation: incarnation)
+                configuration: configuration, boot: boot, incarnation: incarnation, factsAreDue: admitted.factsAreDue)
             let result = try recovery.run(facts: admitted.facts, epochs: admitted.epochs, isCopied: admitted.isCopied)
             let isReplica = admitted.isCopied || result.facts.isReplica
             var last: SegmentFile?

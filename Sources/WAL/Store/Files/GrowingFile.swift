@@ -29,10 +29,11 @@ final class GrowingFile: LogMedium, @unchecked Sendable {
         return Array(0..<(size + windowSize - 1) / windowSize)
     }
 
-    func foot(_ index: UInt64) throws(WALError) -> SegmentFoot {
+    /// One foot, in the control file: it says how far the log was durable even where the file has been cut to nothing.
+    func feet(_ indices: [UInt64]) throws(WALError) -> [SegmentFoot] {
         let bytes = try control.file.bytes(at: ControlFile.footOffset, count: SegmentFoot.size)
         do throws(FormatError) {
-            return try SegmentFoot.decode(bytes)
+            return [try SegmentFoot.decode(bytes)]
         } catch {
             throw .corruption(lsn: .zero, reason: "\(paths.control): \(error)")
         }
@@ -58,7 +59,7 @@ final class GrowingFile: LogMedium, @unchecked Sendable {
 
     func makeReader(head: @escaping @Sendable () -> LSN) -> any LogBytesReader { Reader(path: path, fileSystem: fileSystem) }
 
-    func prepareCut(at end: LSN, firstFrame: LSN?) throws(WALError) -> PreparedCut {
+    func prepareCut(from start: LSN, to end: LSN, firstFrames: [UInt64: LSN]) throws(WALError) -> PreparedCut {
         let temporary = path + ".tmp"
         do throws(WALError) {
             try fileSystem.unlink(temporary)
@@ -72,12 +73,11 @@ final class GrowingFile: LogMedium, @unchecked Sendable {
             try? fileSystem.unlink(temporary)
             throw error
         }
-        return PreparedCut(end: end, temporaryPath: temporary)
+        return PreparedCut(end: end, windows: Array(0..<(end.rawValue + windowSize - 1) / windowSize))
     }
 
     func finish(_ cut: PreparedCut) throws(WALError) {
-        guard let temporary = cut.temporaryPath else { return }
-        try fileSystem.rename(temporary, to: path)
+        try fileSystem.rename(path + ".tmp", to: path)
         try fileSystem.syncDirectory(paths.directory)
         file.close()
         file = try fileSystem.open(path, .readWrite)

@@ -5,15 +5,16 @@ protocol LogMedium: Sendable {
     var windowSize: UInt64 { get }
     /// Which windows exist, ascending.
     func windows() throws(WALError) -> [UInt64]
-    /// The foot that covers a window, checked against the log's identity. `.corruption` for a file that is not this window of this log.
-    func foot(_ index: UInt64) throws(WALError) -> SegmentFoot
+    /// The feet that cover these windows, checked against the log's identity. `.corruption` for a file that is not this window of this log.
+    func feet(_ indices: [UInt64]) throws(WALError) -> [SegmentFoot]
     /// Makes a window of zeros; its space is reserved and its directory entry durable.
     func make(_ index: UInt64, onRelease: @escaping @Sendable (UInt64) -> Void) throws(WALError) -> SegmentFile
     /// Opens the window that exists for further appending.
     func open(_ index: UInt64, onRelease: @escaping @Sendable (UInt64) -> Void) throws(WALError) -> SegmentFile
     func makeReader(head: @escaping @Sendable () -> LSN) -> any LogBytesReader
-    /// Replaces what holds `end` by a fresh, synced copy that ends there, in two steps: this one may fail and changes nothing …
-    func prepareCut(at end: LSN, firstFrame: LSN?) throws(WALError) -> PreparedCut
+    /// Replaces every window that holds bytes from `start` on by a fresh, synced copy, the last one ending at `end`, in two steps: this one
+    /// may fail and changes nothing … `firstFrames` says where the first frame of a window begins, where that is known.
+    func prepareCut(from start: LSN, to end: LSN, firstFrames: [UInt64: LSN]) throws(WALError) -> PreparedCut
     /// … and this one takes the copy into use and removes everything after it, highest first, durably.
     func finish(_ cut: PreparedCut) throws(WALError)
     /// Removes the windows that lie wholly below `head`, ascending, durably.
@@ -24,9 +25,10 @@ protocol LogMedium: Sendable {
     func removeLeftovers() throws(WALError)
 }
 
-/// A copy that is ready to take the place of the last window.
+/// Copies that are ready to take the place of the last windows.
 struct PreparedCut: Sendable {
     let end: LSN
-    /// Nil where the end is a window's boundary and nothing needs to be copied.
-    let temporaryPath: String?
+    /// Windows of which there is a copy under a temporary name, ascending. None where nothing lies between the start and the end and that is
+    /// a window's boundary.
+    let windows: [UInt64]
 }

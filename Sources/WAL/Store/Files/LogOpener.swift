@@ -19,6 +19,8 @@ struct LogOpener {
         var facts: Facts
         var epochs: EpochTable
         var isCopied: Bool
+        /// The facts are other than what is stored, or one copy is damaged: to be written once the tail has been accepted, too.
+        var factsAreDue: Bool
     }
 
     /// `.vacant`, `.occupied` or `.log`, and what occupies the place.
@@ -79,18 +81,18 @@ struct LogOpener {
                 controlInode: 0, epochs: [epoch]))
     }
 
-    /// Reads identity and facts and asks the admission table. `repair`: a damaged copy of the facts is written anew.
-    func admit(writable: Bool, repair: Bool) throws(WALError) -> Admitted {
+    /// Reads identity and facts and asks the admission table. Changes nothing.
+    func admit(writable: Bool) throws(WALError) -> Admitted {
         let control = try ControlFile.open(paths, fileSystem, writable: writable)
         do throws(WALError) {
-            return try admit(control, repair: repair)
+            return try admit(control)
         } catch {
             control.close()
             throw error
         }
     }
 
-    private func admit(_ control: ControlFile, repair: Bool) throws(WALError) -> Admitted {
+    private func admit(_ control: ControlFile) throws(WALError) -> Admitted {
         let found = try control.readFacts()
         let isNewer = found.errors.contains { $0.kind == .unsupported }
         let (parameters, mismatch) = compareParameters(control.identity, found.facts)
@@ -107,15 +109,14 @@ struct LogOpener {
         case .open(let repairFacts, _):
             guard var facts = found.facts else { preconditionFailure("admitted without facts") }
             let epochs = try control.epochTable(facts)
-            if repair && !found.isCopied {
-                let maximum = try LogParameters.maxRecordSize(
-                    stored: facts.maxRecordSize, requested: configuration.maxRecordSize)
-                if repairFacts || maximum != facts.maxRecordSize {
-                    facts.maxRecordSize = maximum
-                    facts = try control.writeFacts(facts, epochs: epochs)
-                }
+            let stored = facts.maxRecordSize
+            if !found.isCopied {
+                facts.maxRecordSize = try LogParameters.maxRecordSize(
+                    stored: stored, requested: configuration.maxRecordSize)
             }
-            return Admitted(control: control, facts: facts, epochs: epochs, isCopied: found.isCopied)
+            return Admitted(
+                control: control, facts: facts, epochs: epochs, isCopied: found.isCopied,
+                factsAreDue: repairFacts || facts.maxRecordSize != stored)
         }
     }
 

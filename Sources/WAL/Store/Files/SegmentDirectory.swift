@@ -1,3 +1,5 @@
+import Glibc
+
 /// The medium of `SegmentedStore`: one preallocated file per segment, each with its foot.
 struct SegmentDirectory: LogMedium {
     let paths: LogPaths
@@ -17,7 +19,13 @@ struct SegmentDirectory: LogMedium {
         try fileSystem.list(paths.directory).compactMap { SegmentName(fileName: $0)?.index }.sorted()
     }
 
-    func foot(_ index: UInt64) throws(WALError) -> SegmentFoot {
+    func feet(_ indices: [UInt64]) throws(WALError) -> [SegmentFoot] {
+        var feet: [SegmentFoot] = []
+        for index in indices { feet.append(try foot(index)) }
+        return feet
+    }
+
+    private func foot(_ index: UInt64) throws(WALError) -> SegmentFoot {
         let file = try fileSystem.open(paths.segment(index), .read)
         defer { file.close() }
         return try foot(index, in: file)
@@ -92,9 +100,12 @@ struct SegmentDirectory: LogMedium {
 
     /// Opens a segment for reading, its foot checked; nil where the file is not there.
     fileprivate func openForReading(_ index: UInt64) throws(WALError) -> (any File, SegmentFoot)? {
-        let path = paths.segment(index)
-        guard try fileSystem.status(path) != nil else { return nil }
-        let file = try fileSystem.open(path, .read)
+        let file: any File
+        do throws(WALError) {
+            file = try fileSystem.open(paths.segment(index), .read)
+        } catch .io(_, _, ENOENT) {
+            return nil
+        }
         do throws(WALError) {
             return (file, try foot(index, in: file))
         } catch {
@@ -103,38 +114,46 @@ struct SegmentDirectory: LogMedium {
         }
     }
 
-    func prepareCut(at end: LSN, firstFrame: LSN?) throws(WALError) -> PreparedCut {
-        let keep = end.rawValue % windowSize
-        let index = end.rawValue / windowSize
-        guard keep > 0 else { return PreparedCut(end: end, temporaryPath: nil) }
-        let temporary = paths.segment(index) + ".tmp"
+    func prepareCut(from start: LSN, to end: LSN, firstFrames: [UInt64: LSN]) throws(WALError) -> PreparedCut {
+        precondition(start <= end, "what is kept ends where it begins, or after")
+        let first = start.rawValue / windowSize
+        let behind = max(first, (end.rawValue + windowSize - 1) / windowSize)
+        let windows = Array(first..<behind)
         do throws(WALError) {
-            try createFresh(temporary, index)
-            let source = try fileSystem.open(paths.segment(index), .read)
-            defer { source.close() }
-            let target = try fileSystem.open(temporary, .readWrite)
-            defer { target.close() }
-            try FileCopy.copy(from: source, to: target, 0..<keep)
-            // Where the first frame begins was said in the old foot, or has just been read.
-            let known = firstFrame.map { SegmentFoot.FirstFrameCell(lsn: $0) }
-            if let cell = known ?? (try? foot(index, in: source).firstFrame.get()) {
-                try footWriter(index, target).writeFirstFrame(cell.lsn)
+            for index in windows {
+                let keep = min(windowSize, end.rawValue - index * windowSize)
+                try copy(index, upTo: keep, firstFrame: firstFrames[index])
             }
-            try target.sync()
         } catch {
-            try? fileSystem.unlink(temporary)
+            // Best effort: the next opening removes what is left.
+            for index in windows { try? fileSystem.unlink(temporary(index)) }
             throw error
         }
-        return PreparedCut(end: end, temporaryPath: temporary)
+        return PreparedCut(end: end, windows: windows)
+    }
+
+    private func temporary(_ index: UInt64) -> String { paths.segment(index) + ".tmp" }
+
+    /// A synced copy of a segment's first bytes, under a temporary name.
+    private func copy(_ index: UInt64, upTo count: UInt64, firstFrame: LSN?) throws(WALError) {
+        try createFresh(temporary(index), index)
+        let source = try fileSystem.open(paths.segment(index), .read)
+        defer { source.close() }
+        let target = try fileSystem.open(temporary(index), .readWrite)
+        defer { target.close() }
+        try FileCopy.copy(from: source, to: target, 0..<count)
+        // Where the first frame begins was said in the old foot, or has just been read.
+        let known = firstFrame.map { SegmentFoot.FirstFrameCell(lsn: $0) }
+        if let cell = known ?? (try? foot(index, in: source).firstFrame.get()) {
+            try footWriter(index, target).writeFirstFrame(cell.lsn)
+        }
+        try target.sync()
     }
 
     func finish(_ cut: PreparedCut) throws(WALError) {
-        let index = cut.end.rawValue / windowSize
-        try removeWindows(from: cut.temporaryPath == nil ? index : index + 1)
-        if let temporary = cut.temporaryPath {
-            try fileSystem.rename(temporary, to: paths.segment(index))
-            try fileSystem.syncDirectory(paths.directory)
-        }
+        try removeWindows(from: (cut.end.rawValue + windowSize - 1) / windowSize)
+        for index in cut.windows { try fileSystem.rename(temporary(index), to: paths.segment(index)) }
+        if !cut.windows.isEmpty { try fileSystem.syncDirectory(paths.directory) }
     }
 
     func removeWindows(below head: LSN) throws(WALError) {
