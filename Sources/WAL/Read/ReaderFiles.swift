@@ -17,6 +17,7 @@ final class ReaderFiles: Sendable {
         guard place == .log else {
             throw .notALog(path: paths.name, reason: place == .vacant ? "there is no control file" : what)
         }
+        try ControlFile.requireIdentity(paths, fileSystem)
         boot = try fileSystem.bootID()
         attachment = try LogLock.attach(paths, fileSystem)
         do throws(WALError) {

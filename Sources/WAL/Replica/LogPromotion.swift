@@ -42,6 +42,7 @@ public enum LogPromotion {
         guard place == .log else {
             throw WALError.notALog(path: directory, reason: place == .vacant ? "there is no control file" : what)
         }
+        try ControlFile.requireIdentity(paths, fileSystem)
         let lock = try LogLock.takeWriter(paths, fileSystem)
         defer { lock.close() }
         let admitted = try opener.admit(writable: true)

@@ -13,7 +13,7 @@ struct PrefixTruncation {
     /// The head becomes the greatest record and batch boundary at or below `lsn` and every slot. `durable` is the log's own.
     func truncateBefore(_ lsn: LSN, durable: LSN) throws(WALError) -> LSN {
         try LogLock.underMaintenance(paths, fileSystem, time) { () throws(WALError) in
-            var facts = try control.requireFacts()
+            var facts = try requireOriginal()
             var target = min(lsn, durable)
             switch try slots.hold(expecting: facts.logID) {
             case .nothing: break
@@ -47,7 +47,7 @@ struct PrefixTruncation {
     func pin(_ name: String, at lsn: LSN, durable: LSN) throws(WALError) {
         try requireUsable(name)
         try LogLock.underMaintenance(paths, fileSystem, time) { () throws(WALError) in
-            let facts = try control.requireFacts()
+            let facts = try requireOriginal()
             guard lsn >= facts.head else { throw .positionLost(head: facts.head) }
             guard lsn <= durable else {
                 throw .encoding(reason: "a pin at LSN \(lsn) lies above the durable LSN \(durable): sync first")
@@ -73,6 +73,14 @@ struct PrefixTruncation {
             }
             try slots.remove(name)
         }
+    }
+
+    /// The facts of a directory that is no copy: a copy stays as it is until it is promoted.
+    private func requireOriginal() throws(WALError) -> Facts {
+        let found = try control.readFacts()
+        guard let facts = found.facts else { return try control.requireFacts() }
+        if found.isCopied { throw .stopped(cause: .replica) }
+        return facts
     }
 
     private func requireUsable(_ name: String) throws(WALError) {

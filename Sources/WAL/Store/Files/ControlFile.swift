@@ -31,16 +31,7 @@ final class ControlFile: Sendable {
     static func open(_ paths: LogPaths, _ fileSystem: any FileSystem, writable: Bool) throws(WALError) -> ControlFile {
         let file = try fileSystem.open(paths.control, writable ? .readWrite : .read)
         let status = try file.status()
-        let page = try read(file, page: 0)
-        let identity: IdentityPage
-        do throws(FormatError) {
-            identity = try IdentityPage.decode(page)
-        } catch {
-            switch error.kind {
-            case .magic, .empty, .size, .unsupported: throw .notALog(path: paths.control, reason: "\(error)")
-            case .checksum, .value: throw .corruption(lsn: .zero, reason: "\(paths.control): \(error)")
-            }
-        }
+        let identity = try readIdentity(file)
         guard status.size == size(identity) else {
             throw .corruption(
                 lsn: .zero,
@@ -50,6 +41,25 @@ final class ControlFile: Sendable {
         return ControlFile(
             identity: identity, file: file, live: LiveWords(mapping: mapping), inode: status.inode, paths: paths,
             fileSystem: fileSystem)
+    }
+
+    /// Throws as `open` where what is called `control` is none: nothing but it was touched.
+    static func requireIdentity(_ paths: LogPaths, _ fileSystem: any FileSystem) throws(WALError) {
+        let file = try fileSystem.open(paths.control, .read)
+        defer { file.close() }
+        _ = try readIdentity(file)
+    }
+
+    private static func readIdentity(_ file: any File) throws(WALError) -> IdentityPage {
+        let page = try read(file, page: 0)
+        do throws(FormatError) {
+            return try IdentityPage.decode(page)
+        } catch {
+            switch error.kind {
+            case .magic, .empty, .size, .unsupported: throw .notALog(path: file.path, reason: "\(error)")
+            case .checksum, .value: throw .corruption(lsn: .zero, reason: "\(file.path): \(error)")
+            }
+        }
     }
 
     /// Writes a new control file beside its place, syncs it, renames it and syncs the directory: the log exists on return, durably.

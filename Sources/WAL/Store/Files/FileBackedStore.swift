@@ -13,6 +13,10 @@ public class FileBackedStore: LogStore, @unchecked Sendable {
         let medium: any LogMedium
         let epochs: EpochTable
         let maxRecordSize: Int
+        /// Of a replica, whose live page says nothing; nobody moves it.
+        let replicaHead: LSN?
+
+        var head: LSN { replicaHead ?? control.live.head }
     }
 
     /// What is kept about notes that were written lazily.
@@ -89,7 +93,7 @@ public class FileBackedStore: LogStore, @unchecked Sendable {
             }
             let opened = Opened(
                 lock: lock, control: control, medium: medium, epochs: admitted.epochs,
-                maxRecordSize: result.facts.maxRecordSize)
+                maxRecordSize: result.facts.maxRecordSize, replicaHead: isReplica ? result.facts.head : nil)
             self.opened.withLock { $0 = opened }
             notes.withLock {
                 $0 = Notes(
@@ -135,7 +139,7 @@ public class FileBackedStore: LogStore, @unchecked Sendable {
             return opened
         }) else { return }
         notes.withLock { $0 = nil }
-        if opened.control.live.writer == getpid() { opened.control.live.writer = nil }
+        if opened.replicaHead == nil && opened.control.live.writer == getpid() { opened.control.live.writer = nil }
         opened.control.close()
         opened.lock.close()
     }
@@ -152,7 +156,7 @@ public class FileBackedStore: LogStore, @unchecked Sendable {
 
     public func makeReader() -> any LogBytesReader {
         let opened = current
-        return opened.medium.makeReader(head: { opened.control.live.head })
+        return opened.medium.makeReader(head: { [weak self] in self?.opened.withLock { $0?.head } ?? .zero })
     }
 
     // MARK: Notes of durability
@@ -170,7 +174,7 @@ public class FileBackedStore: LogStore, @unchecked Sendable {
             if crossed || now &- changed.cellTime >= LogLimits.durableCellInterval {
                 _ = try writeCell(&changed, now: now)
             }
-            try changed.times.note(durable, now: time.now(), windowSize: current.medium.windowSize)
+            changed.times.note(durable, now: time.now(), windowSize: current.medium.windowSize)
         }
     }
 
@@ -199,7 +203,7 @@ public class FileBackedStore: LogStore, @unchecked Sendable {
 
     // MARK: Head, truncation, pins
 
-    public var headLSN: LSN { current.control.live.head }
+    public var headLSN: LSN { current.head }
 
     public func truncateBefore(_ lsn: LSN, durable: LSN) throws(WALError) -> LSN {
         let opened = current

@@ -1,3 +1,5 @@
+import Synchronization
+
 /// The medium of `FileStore`: one file that grows by windows; its foot lies in the control file.
 ///
 /// The descriptor is opened once, before the first byte, and shared by all windows. It changes when a cut replaces the file.
@@ -11,6 +13,8 @@ final class GrowingFile: LogMedium, @unchecked Sendable {
     private let fileSystem: any FileSystem
     private let control: ControlFile
     private var file: any File
+    /// The kernel reports a lost write once for each descriptor: the first failure of this one is that of every later flush.
+    private let flushFailure = Mutex<WALError?>(nil)
 
     let windowSize = GrowingFile.windowBytes
 
@@ -40,21 +44,41 @@ final class GrowingFile: LogMedium, @unchecked Sendable {
     }
 
     func make(_ index: UInt64, onRelease: @escaping @Sendable (UInt64) -> Void) throws(WALError) -> SegmentFile {
-        try file.allocate(offset: index * windowSize, length: windowSize)
-        try file.sync()
+        // A record that was given up, or a window for which there was no space, may have left bytes.
+        try removeWindows(from: index)
+        do throws(WALError) {
+            try file.allocate(offset: index * windowSize, length: windowSize)
+        } catch {
+            try removeWindows(from: index)
+            throw error
+        }
+        try flush()
         return try open(index, onRelease: onRelease)
+    }
+
+    private func flush() throws(WALError) {
+        try flushFailure.withLock { failure throws(WALError) in
+            if let failure { throw failure }
+            do throws(WALError) {
+                try file.sync()
+            } catch {
+                failure = error
+                throw error
+            }
+        }
     }
 
     func open(_ index: UInt64, onRelease: @escaping @Sendable (UInt64) -> Void) throws(WALError) -> SegmentFile {
         // A cut may have left less than a window.
         if try file.status().size < (index + 1) * windowSize {
             try file.allocate(offset: index * windowSize, length: windowSize)
-            try file.sync()
+            try flush()
         }
         let mapping = try file.map(offset: index * windowSize, length: Int(windowSize), writable: true)
         let foot = FootWriter(file: control.file, offset: ControlFile.footOffset, header: header, keepsFirstFrame: false)
         return SegmentFile(
-            index: index, file: file, mapping: mapping, foot: foot, ownsFile: false, onRelease: onRelease)
+            index: index, mapping: mapping, foot: foot, flushBytes: { [self] () throws(WALError) in try flush() },
+            closeFile: {}, onRelease: onRelease)
     }
 
     func makeReader(head: @escaping @Sendable () -> LSN) -> any LogBytesReader { Reader(path: path, fileSystem: fileSystem) }
@@ -89,7 +113,7 @@ final class GrowingFile: LogMedium, @unchecked Sendable {
     func removeWindows(from index: UInt64) throws(WALError) {
         if try file.status().size > index * windowSize {
             try file.truncate(to: index * windowSize)
-            try file.sync()
+            try flush()
         }
     }
 

@@ -15,14 +15,21 @@ enum LogLock {
             file.close()
             throw .locked(holder: holder)
         }
-        try file.truncate(to: 0)
-        try file.write(Array("\(describeSelf())\n".utf8), at: 0)
+        let text = Array("\(describeSelf())\n".utf8)
+        do throws(WALError) {
+            try file.write(text, at: 0)
+            try file.truncate(to: UInt64(text.count))
+        } catch .noSpace {
+            // The lock is what counts; a log opens on a full disk, too.
+        }
         return file
     }
 
     /// Announces a reader or sidecar.
     static func attach(_ paths: LogPaths, _ fileSystem: any FileSystem) throws(WALError) -> any File {
-        let file = try fileSystem.open(paths.lock, .read)
+        // A restored log was never opened for writing and has none.
+        let isThere = try fileSystem.status(paths.lock) != nil
+        let file = try fileSystem.open(paths.lock, isThere ? .read : .createIfAbsent)
         guard try file.tryLock(byte: attachedByte, .shared) else {
             file.close()
             throw .locked(holder: "a truncation of the log's end, which needs every reader detached")

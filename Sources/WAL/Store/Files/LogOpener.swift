@@ -46,7 +46,11 @@ struct LogOpener {
     /// Refuses what may not be opened, before anything is written, not even a lock file.
     func refuseStrangers() throws(WALError) {
         let (place, what) = try look()
-        if place == .occupied { throw .notALog(path: paths.name, reason: what) }
+        switch place {
+        case .occupied: throw .notALog(path: paths.name, reason: what)
+        case .log: try ControlFile.requireIdentity(paths, fileSystem)
+        case .vacant: break
+        }
     }
 
     /// Makes the directory that the lock lies in.
@@ -73,6 +77,8 @@ struct LogOpener {
         let epoch = Epoch(number: 1, id: .random(using: &generator), start: .zero)
         if let file = paths.singleFile, try fileSystem.status(file) == nil {
             try fileSystem.open(file, .createNew).close()
+            // Never a control file without the log that it speaks of.
+            try fileSystem.syncDirectory(paths.directory)
         }
         try ControlFile.create(
             paths, fileSystem, identity: identity,

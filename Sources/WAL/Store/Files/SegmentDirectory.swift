@@ -86,8 +86,8 @@ struct SegmentDirectory: LogMedium {
         do throws(WALError) {
             let mapping = try file.map(offset: 0, length: Int(windowSize), writable: true)
             return SegmentFile(
-                index: index, file: file, mapping: mapping, foot: footWriter(index, file), ownsFile: true,
-                onRelease: onRelease)
+                index: index, mapping: mapping, foot: footWriter(index, file),
+                flushBytes: { () throws(WALError) in try file.sync() }, closeFile: { file.close() }, onRelease: onRelease)
         } catch {
             file.close()
             throw error

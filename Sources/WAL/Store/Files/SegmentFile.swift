@@ -6,28 +6,30 @@ import Synchronization
 /// Owns mapping and descriptor. Flushes and `release` never run at the same time (`Committer.betweenFlushes`).
 final class SegmentFile: LogSegment {
     let index: UInt64
-    private let file: any File
     private let mapping: any Mapping
     private let foot: FootWriter
+    /// Makes the window's bytes durable, through the descriptor that was opened before them.
+    private let flushBytes: @Sendable () throws(WALError) -> Void
     /// A single growing file keeps its descriptor when a window is let go.
-    private let ownsFile: Bool
+    private let closeFile: @Sendable () -> Void
     private let onRelease: @Sendable (UInt64) -> Void
 
     init(
-        index: UInt64, file: any File, mapping: any Mapping, foot: FootWriter, ownsFile: Bool,
+        index: UInt64, mapping: any Mapping, foot: FootWriter,
+        flushBytes: @escaping @Sendable () throws(WALError) -> Void, closeFile: @escaping @Sendable () -> Void,
         onRelease: @escaping @Sendable (UInt64) -> Void
     ) {
         self.index = index
-        self.file = file
         self.mapping = mapping
         self.foot = foot
-        self.ownsFile = ownsFile
+        self.flushBytes = flushBytes
+        self.closeFile = closeFile
         self.onRelease = onRelease
     }
 
     var base: UnsafeMutableRawPointer { unsafe mapping.base }
 
-    func flush() throws(WALError) { try file.sync() }
+    func flush() throws(WALError) { try flushBytes() }
 
     func noteFirstFrame(_ lsn: LSN?) throws(WALError) { try foot.writeFirstFrame(lsn) }
 
@@ -40,7 +42,7 @@ final class SegmentFile: LogSegment {
     func release() throws(WALError) {
         onRelease(index)
         mapping.unmap()
-        if ownsFile { file.close() }
+        closeFile()
     }
 }
 

@@ -1,6 +1,7 @@
 /// Writes the advisory commit-time index: at most one entry a second, into the file of the segment that holds the durable LSN.
 ///
-/// Nothing rests on these files: they are not synced, and what cannot be read of them is left out.
+/// Nothing rests on these files: they are not synced, what cannot be read of them is left out, and what cannot be written (a full disk)
+/// is left out too, without an error that would stop the log.
 struct TimeIndexWriter: Sendable {
     private let paths: LogPaths
     private let fileSystem: any FileSystem
@@ -16,20 +17,26 @@ struct TimeIndexWriter: Sendable {
     }
 
     /// `durable` is durable at `now` (unix ns). One growing file keeps no index.
-    mutating func note(_ durable: LSN, now: UInt64, windowSize: UInt64) throws(WALError) {
+    mutating func note(_ durable: LSN, now: UInt64, windowSize: UInt64) {
         guard paths.singleFile == nil, durable > lastLSN else { return }
         // A clock that went back is noted as it is: a reader lists both candidates.
         guard now < lastTime || now - lastTime >= LogLimits.timeIndexInterval else { return }
         // The durable LSN is the end of what it covers: the segment of the last byte.
         let index = (durable.rawValue - 1) / windowSize
-        if current?.index != index { try open(index) }
-        guard var current else { return }
-        let bytes = current.encoder.append(TimeEntry(nanoseconds: now, lsn: durable))
-        try current.file.write(bytes, at: current.size)
-        current.size += UInt64(bytes.count)
-        self.current = current
         lastTime = now
         lastLSN = durable
+        do throws(WALError) {
+            if current?.index != index { try open(index) }
+            guard var current else { return }
+            let bytes = current.encoder.append(TimeEntry(nanoseconds: now, lsn: durable))
+            try current.file.write(bytes, at: current.size)
+            current.size += UInt64(bytes.count)
+            self.current = current
+        } catch {
+            // A part of the entry may stand there: opened again, the file is cut behind its last intact entry.
+            current?.file.close()
+            current = nil
+        }
     }
 
     private mutating func open(_ index: UInt64) throws(WALError) {
