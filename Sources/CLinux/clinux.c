@@ -2,10 +2,12 @@
 #define _GNU_SOURCE
 #include "CLinux.h"
 
-#include <sys/prctl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -48,3 +50,30 @@ void walship_futex_wake(const uint32_t *word, int count) {
 }
 
 void walship_set_thread_name(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
+
+/// Written before a handler is installed, only read afterwards.
+static volatile int stop_descriptor = -1;
+
+static void note_stop(int signal_number) {
+    (void)signal_number;
+    int saved = errno;
+    uint64_t one = 1;
+    // Its result says nothing that a handler could act on: the counter is either readable now or was before.
+    if (write(stop_descriptor, &one, sizeof one) < 0) errno = saved;
+}
+
+int walship_catch_stop_signals(int *descriptor) {
+    stop_descriptor = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (stop_descriptor < 0) return errno;
+    *descriptor = stop_descriptor;
+    int signals[] = {SIGTERM, SIGINT};
+    for (size_t i = 0; i < 2; i++) {
+        struct sigaction old, action = {.sa_handler = note_stop, .sa_flags = SA_RESTART | SA_RESETHAND};
+        sigemptyset(&action.sa_mask);
+        if (sigaction(signals[i], NULL, &old) != 0) return errno;
+        if (old.sa_handler != SIG_IGN && sigaction(signals[i], &action, NULL) != 0) return errno;
+    }
+    return 0;
+}
+
+int walship_widen_pipe(int descriptor, int size) { return fcntl(descriptor, F_SETPIPE_SZ, size) < 0 ? errno : 0; }

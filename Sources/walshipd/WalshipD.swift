@@ -25,6 +25,7 @@ struct WalshipD: AsyncParsableCommand {
         StandardStream.ignoreBrokenPipes()
         let arguments = Array(CommandLine.arguments.dropFirst())
         do {
+            try StandardStream.claimDescriptors()
             let command = try parseAsRoot(arguments)
             if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()

@@ -44,4 +44,12 @@ void walship_futex_wake(const uint32_t *_Nonnull word, int count);
 /// prctl(2) PR_SET_NAME: names the calling thread, at most 15 bytes; prctl is variadic.
 void walship_set_thread_name(const char *_Nonnull name);
 
+/// Makes the first SIGTERM and the first SIGINT readable at `*descriptor` (an eventfd(2)) instead of ending the process; the
+/// second of the same kind ends it. A signal that is ignored stays ignored. Once per process. In C because a handler may run
+/// only what signal-safety(7) lists, which nothing in Swift promises.
+int walship_catch_stop_signals(int *_Nonnull descriptor);
+
+/// fcntl(2) F_SETPIPE_SZ: the constant needs _GNU_SOURCE. EBADF when the descriptor is no pipe.
+int walship_widen_pipe(int descriptor, int size);
+
 #endif

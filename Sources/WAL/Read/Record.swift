@@ -39,6 +39,13 @@ public struct Record: Sendable {
         // SAFETY: the buffer outlives the call and is never written to while a record refers to it.
         try unsafe body(UnsafeRawBufferPointer(start: buffer.base + offset, count: count))
     }
+
+    /// As `withBytes`, for callers that handle no pointers.
+    package func withSpan<T, E: Error>(_ body: (Span<UInt8>) throws(E) -> T) throws(E) -> T {
+        // SAFETY: as in `withBytes`; the memory is bytes and nothing else, and a span cannot leave the call.
+        let bytes = unsafe UnsafeBufferPointer(start: (buffer.base + offset).assumingMemoryBound(to: UInt8.self), count: count)
+        return try unsafe body(bytes.span)
+    }
 }
 
 /// Memory that records are read into. Written only by the cursor that made it, and only while no record refers to it.

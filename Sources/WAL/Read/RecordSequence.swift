@@ -75,19 +75,31 @@ public final class RecordIterator: IteratorProtocol {
     }
 
     /// Finds the next position to believe in: where the damaged frame says that it ends, else where a later segment's foot says that a frame
-    /// begins. Two chained intact frames are believed, or one that ends exactly at the end; a single one is not.
+    /// begins. Two chained intact frames are believed, or one that ends exactly at the end; a single one is not. A segment that cannot be used
+    /// is passed over: the damage at hand is what is to be told.
     private func resume(_ cursor: FrameCursor, after damaged: LSN) throws(WALError) -> Bool {
-        if let claimed = try cursor.claimedEnd(), try isBelievable(claimed, cursor) { return true }
+        if let claimed = try unlessDamaged({ () throws(WALError) in try cursor.claimedEnd() }), try isBelievable(claimed, cursor) {
+            return true
+        }
         var index = damaged.rawValue / source.segmentSize + 1
         while index * source.segmentSize < end.rawValue {
-            if let first = try cursor.firstFrame(inSegment: index), first > damaged, try isBelievable(first, cursor) { return true }
+            let first = try unlessDamaged { () throws(WALError) in try cursor.firstFrame(inSegment: index) }
+            if let first, first > damaged, try isBelievable(first, cursor) { return true }
             index += 1
         }
         return false
     }
 
+    private func unlessDamaged(_ body: () throws(WALError) -> LSN?) throws(WALError) -> LSN? {
+        do throws(WALError) { return try body() } catch .corruption { return nil }
+    }
+
     /// Leaves the cursor at `candidate` if what is there is believed.
     private func isBelievable(_ candidate: LSN, _ cursor: FrameCursor) throws(WALError) -> Bool {
+        do throws(WALError) { return try chains(candidate, cursor) } catch .corruption { return false }
+    }
+
+    private func chains(_ candidate: LSN, _ cursor: FrameCursor) throws(WALError) -> Bool {
         if candidate == end {
             cursor.seek(to: candidate)
             return true

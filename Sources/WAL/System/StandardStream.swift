@@ -30,6 +30,17 @@ package enum StandardStream: Int32, Sendable {
         }
     }
 
+    /// Descriptors 0 to 2 that the process was started without are opened, in the direction in which nobody uses them: else the
+    /// first file opened would get such a number, and output meant for people would be written into a log. Call it first.
+    package static func claimDescriptors() throws(WALError) {
+        for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) < 0 {
+            // The lowest free number, which is this one (open(2)); use of it is EBADF, as if it were closed.
+            try SystemCall.run("open", on: "/dev/null") {
+                unsafe open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY)
+            }
+        }
+    }
+
     /// signal(2), SIGPIPE ignored: writing to a pipe that nobody reads becomes an error (EPIPE) instead of sudden death.
     package static func ignoreBrokenPipes() {
         _ = signal(SIGPIPE, SIG_IGN)

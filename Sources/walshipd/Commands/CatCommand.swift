@@ -1,0 +1,82 @@
+import ArgumentParser
+import WAL
+
+/// `walshipd cat`: the records of a log on standard output.
+struct CatCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "cat",
+        abstract: "Prints the records of a log in the order of their LSNs.",
+        discussion: """
+            Prints durable records only, up to where the log is durable at the start; works beside a writer and changes nothing. \
+            A damaged record ends it with the exit code 3, after everything before it was printed.
+
+            Formats: lines prints each record and a newline; framed its length in 4 bytes, little-endian, and the record; hex two \
+            digits a byte, one record a line; json one object a line, {"lsn":"11","data":"text"}, with "base64" in place of \
+            "data" where the record is not UTF-8. LSNs in JSON are decimal strings.
+            """)
+
+    @Option(help: ArgumentHelp("The directory of the log.", valueName: "dir"))
+    var log: String
+
+    @Option(
+        help: ArgumentHelp("The LSN of the first record to print (default: the head of the log). Past the end nothing is printed.", valueName: "lsn"),
+        transform: LSNText.parse)
+    var from: LSN?
+
+    @Option(
+        help: ArgumentHelp("Print records below this LSN only (default: the end).", valueName: "lsn"), transform: LSNText.parse)
+    var to: LSN?
+
+    @Option(
+        help: ArgumentHelp("How to print records.", valueName: "lines|framed|hex|json"),
+        transform: { try RecordFormat.parse(RecordFormat.allCases)($0) })
+    var format = RecordFormat.lines
+
+    mutating func validate() throws {
+        try LogDirectory.validate(log)
+        if let from, let to, to < from { throw ValidationError("--to \(to) lies below --from \(from)") }
+    }
+
+    mutating func run() throws {
+        let reader = try LogDirectory.open(log)
+        defer { reader.close() }
+        var printer = RecordPrinter(output: .standard, format: format)
+        do {
+            try print(reader, &printer)
+        } catch let error as WALError where error.isBrokenPipe {
+            throw error
+        } catch {
+            // What is intact before the damage was asked for, too.
+            try printer.flush()
+            throw error
+        }
+        try printer.flush()
+    }
+
+    private func print(_ reader: LogReader, _ printer: inout RecordPrinter) throws {
+        let records = from.map { reader.iterFrom($0, ifTruncated: .fail) } ?? reader.iter()
+        for element in records {
+            switch element {
+            case .success(let record):
+                if let to, record.lsn >= to { return }
+                try record.withSpan { bytes throws(WALError) in try printer.print(record.lsn, bytes) }
+            case .failure(let error): throw explain(error, reader)
+            }
+        }
+    }
+
+    /// An error of reading, as one of the command line where it is one.
+    private func explain(_ error: WALError, _ reader: LogReader) -> any Error {
+        switch error {
+        case .positionLost(let head):
+            return CommandError(
+                .notFound, "records below LSN \(head) of \(log) have been truncated; use --from \(head), or read them from the archive")
+        case .corruption(let lsn, _):
+            // No frame begins inside a record. The search fails where there is real damage on its way, and then that counts.
+            guard lsn == from, let begin = try? reader.recordBoundary(atOrBelow: lsn), begin < lsn else { return error }
+            return CommandError(
+                .notFound, "no record of \(log) begins at LSN \(lsn); the one that LSN \(lsn) lies in begins at LSN \(begin): use --from \(begin)")
+        default: return error
+        }
+    }
+}

@@ -1,0 +1,42 @@
+import WAL
+
+extension LogStatus {
+    /// LSNs are decimal strings, other counts are numbers.
+    var json: JSONText {
+        .object([
+            ("path", .string(path)),
+            ("log_id", .string("\(logID)")),
+            ("epoch", .number(epoch.number)),
+            ("epoch_id", .string("\(epoch.id)")),
+            ("head_lsn", .lsn(head)),
+            ("written_lsn", .lsn(written)),
+            ("durable_lsn", .lsn(durable)),
+            ("segment_size", .number(UInt64(segmentSize))),
+            ("writer", .optional(writer?.process) { .number(UInt64($0)) }),
+            ("replica", .bool(isReplica)),
+            ("stopped", .bool(isStopped)),
+            ("held_by", .optional(heldBy?.name) { .string($0) }),
+            ("held_lsn", .lsn(heldBy?.at)),
+            ("destinations", .array(destinations.map(\.json))),
+            ("pins", .array(pins.map { .object([("name", .string($0.name)), ("lsn", .lsn($0.position))]) })),
+            ("unreadable_slots", .array(unreadableSlots.map { .string($0) })),
+        ])
+    }
+}
+
+extension LogStatus.Destination {
+    var json: JSONText {
+        .object([
+            ("name", .string(name)),
+            ("url", .null),
+            ("archived_lsn", .lsn(archived)),
+            ("checkpoint_lsn", .lsn(checkpoint)),
+            ("lag_bytes", .number(lagBytes)),
+            ("lag_seconds", .optional(lagSeconds) { .seconds($0) }),
+            ("epoch", epochNumber == 0 ? .null : .number(epochNumber)),
+            ("state", .null),
+            ("last_error", .null),
+            ("capabilities", .array(capabilities.words.map { .string($0) })),
+        ])
+    }
+}

@@ -1,0 +1,96 @@
+import Archive
+import WAL
+
+/// What a log's own files say about it at one moment, for people and for scripts.
+///
+/// A value, gathered by reading only. What only a running daemon knows (`url`, `state`, `last_error` of a destination) is null.
+struct LogStatus {
+    struct Destination {
+        var name: String
+        var archived: LSN
+        var checkpoint: LSN
+        /// Bytes that are durable and not archived.
+        var lagBytes: UInt64
+        /// Since the last acknowledgement; 0 where nothing waits, nil where nothing was ever acknowledged.
+        var lagSeconds: Double?
+        var epochNumber: UInt64
+        var capabilities: StoreCapabilities
+    }
+    struct Pin {
+        var name: String
+        var position: LSN
+    }
+
+    var path: String
+    var logID: LogID
+    var epoch: Epoch
+    var head: LSN
+    var written: LSN
+    var durable: LSN
+    var segmentSize: Int
+    /// Process and name of the writer.
+    var writer: (process: Int32?, name: String)?
+    var isReplica: Bool
+    var isStopped: Bool
+    var hold: SlotHold
+    var destinations: [Destination] = []
+    var pins: [Pin] = []
+    var unreadableSlots: [String] = []
+
+    /// Positions are read in an order in which they can only seem further apart than they are.
+    init(of reader: LogReader, now: UInt64) throws(WALError) {
+        path = reader.directory
+        logID = reader.logID
+        segmentSize = reader.segmentSize
+        head = try reader.headLSN
+        let slots = try reader.slots()
+        hold = LogReader.hold(of: slots)
+        let name = try reader.writer
+        writer = try name.map { name throws(WALError) in (try reader.writerProcess, name) }
+        durable = max(head, try reader.durableLSN)
+        // Without a writer, what one wrote last is not known to be there still.
+        written = name == nil ? durable : max(durable, try reader.writtenLSN)
+        epoch = try reader.epochs.current
+        isReplica = try reader.isReplica
+        isStopped = reader.isStopped
+        for slot in slots {
+            guard let state = slot.state else {
+                unreadableSlots.append(slot.name)
+                continue
+            }
+            switch state.kind {
+            case .pin: pins.append(Pin(name: slot.name, position: state.position))
+            case .destination: destinations.append(Self.destination(slot.name, state, durable: durable, now: now))
+            }
+        }
+    }
+
+    private static func destination(_ name: String, _ state: SlotState, durable: LSN, now: UInt64) -> Destination {
+        let archived = max(state.archived, state.position)
+        let lag = durable > archived ? durable.distance(from: archived) : 0
+        let since = state.lastAcknowledged == 0 ? nil : Double(now - min(now, state.lastAcknowledged)) / 1e9
+        return Destination(
+            name: name, archived: archived, checkpoint: state.position, lagBytes: lag, lagSeconds: lag == 0 ? 0 : since,
+            epochNumber: state.epochNumber, capabilities: StoreCapabilities(rawValue: state.capabilities))
+    }
+
+    /// The slot that holds the head back, and where; nil where none does.
+    var heldBy: (name: String, at: LSN?)? {
+        switch hold {
+        case .nothing: nil
+        case .from(let lsn, let name): (name, lsn)
+        case .everything(let name): (name, nil)
+        }
+    }
+}
+
+extension StoreCapabilities {
+    private static let names: [(StoreCapabilities, String)] = [
+        (.conditionalCreate, "conditional-create"), (.exclusiveCollections, "exclusive-collections"),
+        (.cutUploadsInvisible, "cut-uploads-invisible"), (.verifiesChecksum, "verifies-checksum"), (.list, "list"),
+        (.move, "move"), (.rangeGet, "range-get"),
+    ]
+
+    /// What the store can do, in words; empty before the first probe.
+    var words: [String] { Self.names.filter { contains($0.0) }.map(\.1) }
+}
