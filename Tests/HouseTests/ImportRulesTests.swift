@@ -86,7 +86,7 @@ import Testing
             for (index, line) in lines.enumerated() where line.contains("@unchecked Sendable") && !line.contains("//") {
                 let above = lines[..<index].reversed().prefix { $0.contains("//") }
                 let isAbove = above.contains { $0.lowercased().contains("unchecked") }
-                let isInside = index + 1 < lines.count && lines[index + 1].trimmingPrefix(/ +/).hasPrefix("// ")
+                let isInside = index + 1 < lines.count && lines[index + 1].drop { $0 == " " }.hasPrefix("// ")
                 #expect(isAbove || isInside, "\(file):\(index + 1)")
             }
         }
