@@ -85,6 +85,9 @@ let package = Package(
             ],
             swiftSettings: common),
 
+        // The example on README's first screen.
+        .executableTarget(name: "FirstLog", dependencies: ["WAL"], path: "Examples/FirstLog", swiftSettings: common),
+
         // Tests.
         .target(
             name: "TestSupport", dependencies: ["WAL", "Archive"], path: "Tests/TestSupport", swiftSettings: common),
@@ -106,5 +109,8 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
             ],
             swiftSettings: common),
+        // The map, the import rules, the documents, and a reader of the formats that is not ours.
+        .testTarget(
+            name: "HouseTests", dependencies: ["WAL", "Archive", "TestSupport"], swiftSettings: common),
     ]
 )

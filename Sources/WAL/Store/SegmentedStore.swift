@@ -2,6 +2,8 @@
 ///
 /// One process at a time has it open for writing. Any thread.
 public final class SegmentedStore: FileBackedStore, @unchecked Sendable {
+    // Unchecked because a subclass must say so again; it adds no state.
+
     /// A log in `directory`, which is made if its parent exists. `segmentSize` in bytes, a multiple of 4096, 4 KiB to 1 GiB; nil takes that
     /// of the log that is there, or 16 MiB for a new one.
     public convenience init(directory: String, segmentSize: Int? = nil) {
@@ -21,6 +23,8 @@ public final class SegmentedStore: FileBackedStore, @unchecked Sendable {
 ///
 /// A removed prefix is forgotten, but its space in the file is not returned. One process at a time has it open. Any thread.
 public final class FileStore: FileBackedStore, @unchecked Sendable {
+    // Unchecked because a subclass must say so again; it adds no state.
+
     /// A log in the file `path`, which is made if its directory exists.
     public convenience init(path: String) {
         self.init(path: path, fileSystem: LinuxFileSystem(), time: LinuxTimeSource())

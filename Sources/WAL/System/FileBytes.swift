@@ -17,4 +17,12 @@ extension File {
             try unsafe write(UnsafeRawBufferPointer(buffer), at: offset)
         }
     }
+
+    /// Writes all of `bytes` at `offset`.
+    package func write(_ bytes: RawSpan, at offset: UInt64) throws(WALError) {
+        // SAFETY: the span outlives the call, which does not keep the buffer.
+        try unsafe bytes.withUnsafeBytes { buffer throws(WALError) -> Void in
+            try unsafe write(buffer, at: offset)
+        }
+    }
 }

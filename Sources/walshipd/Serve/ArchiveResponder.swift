@@ -104,7 +104,7 @@ struct ArchiveResponder: HTTPResponder {
             while offset < range.upperBound {
                 let position = offset
                 let count = Int(min(UInt64(Self.readPiece), range.upperBound - position))
-                let piece = try await pool.run { try Self.read(object.file, at: position, count: count) }
+                let piece = try await pool.run { ByteBuffer(bytes: try object.file.bytes(at: position, count: count)) }
                 // Shorter than promised: somebody cut the file. Throwing closes the connection, so the client notices.
                 guard piece.readableBytes == count else {
                     throw ServeError(.internalServerError, "the object became shorter while it was sent")
@@ -114,14 +114,6 @@ struct ArchiveResponder: HTTPResponder {
             }
             try await writer.finish(nil)
         }
-    }
-
-    private static func read(_ file: any File, at offset: UInt64, count: Int) throws -> ByteBuffer {
-        var buffer = ByteBuffer()
-        try buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: count) { space in
-            try file.read(into: UnsafeMutableRawBufferPointer(rebasing: space[..<count]), at: offset)
-        }
-        return buffer
     }
 
     private func list(_ path: ObjectPath, _ request: Request) async throws -> Response {

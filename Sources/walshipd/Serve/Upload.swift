@@ -27,17 +27,8 @@ final class Upload: Sendable {
 
     func append(_ buffer: ByteBuffer) throws(WALError) {
         try state.withLock { state throws(WALError) in
-            let offset = state.size
-            let result: Result<Void, WALError> = buffer.withUnsafeReadableBytes { bytes in
-                do throws(WALError) {
-                    try file.write(bytes, at: offset)
-                    state.md5?.update(bufferPointer: bytes)
-                    return .success(())
-                } catch {
-                    return .failure(error)
-                }
-            }
-            try result.get()
+            try file.write(buffer.readableBytesSpan, at: state.size)
+            state.md5?.update(data: Array(buffer: buffer))
             state.size += UInt64(buffer.readableBytes)
         }
     }

@@ -1,0 +1,37 @@
+# make deps    install from Debian what is missing (as root, or with sudo); nothing else needs root
+# make build   build everything, for debugging
+# make test    deps, build, and run every test; at most 15 minutes
+# make lint    only the tests of the house: the map, the import rules, the documents
+# make demo    deps, build for release, and the whole story on this machine in under two minutes
+# make clean   remove what was built
+
+# Undeclared imports are errors: SwiftPM lets one through once the module happens to be built.
+SWIFT_FLAGS = --explicit-target-dependency-import-check error
+# The backtracer can hang a test that kills its own children.
+TEST = SWIFT_BACKTRACE=enable=no timeout -k 10 900 swift test --skip-build --disable-xctest
+
+.PHONY: deps build test lint demo clean
+
+deps:
+	@.ci/deps
+
+build: deps
+	swift build $(SWIFT_FLAGS)
+
+build-tests: deps
+	swift build --build-tests $(SWIFT_FLAGS)
+.PHONY: build-tests
+
+test: build-tests
+	$(TEST)
+
+lint: build-tests
+	$(TEST) --filter HouseTests
+
+# For release: the demo's speeds are the program's.
+demo: deps
+	swift build -c release --product walshipd
+	"$$(swift build -c release --show-bin-path)/walshipd" demo
+
+clean:
+	swift package clean
