@@ -89,9 +89,10 @@ public struct Claims: Sendable {
     }
 
     /// The highest epoch that was claimed, or nil for an archive without any. `known` is a number that is known to be
-    /// claimed, or 0: looks begin there, double their distance, and close in by halves, without any listing.
+    /// claimed, or 0: looks begin there, double their distance, and close in by halves, without any listing. A claim.json that was cut
+    /// short counts as none: whoever claims that number will replace it.
     public func highest(known: UInt64 = 0) async throws(ArchiveError) -> ClaimDocument? {
-        var low = known > 0 ? try await document(known) : nil
+        var low = known > 0 ? try await readable(known) : nil
         var step: UInt64 = 1
         var high: UInt64?
         while high == nil {
@@ -100,7 +101,7 @@ public struct Claims: Sendable {
                 high = ArchiveLimits.epochNumberMax + 1
                 break
             }
-            if let found = try await document(number) {
+            if let found = try await readable(number) {
                 low = found
                 step *= 2
             } else {
@@ -110,7 +111,7 @@ public struct Claims: Sendable {
         while let top = high, top - (low?.epoch.number ?? 0) > 1 {
             let bottom = low?.epoch.number ?? 0
             let middle = bottom + (top - bottom) / 2
-            if let found = try await document(middle) { low = found } else { high = middle }
+            if let found = try await readable(middle) { low = found } else { high = middle }
         }
         return low
     }

@@ -10,6 +10,10 @@ public final class ReplicaWriter {
     private let start: LSN
     private var position: LSN
     private var current: (index: UInt64, file: any File)?
+    /// The directory was not there before.
+    private let madeDirectory: Bool
+    /// Records of the log that `finish` has made.
+    public private(set) var recordCount: UInt64 = 0
 
     /// Begins a replica in `directory`, which must be missing or empty (its parent exists). `start` is where the archived bytes begin.
     public static func create(directory: String, logID: LogID, segmentSize: Int, start: LSN) throws(WALError) -> ReplicaWriter {
@@ -26,7 +30,8 @@ public final class ReplicaWriter {
                 parameter: "segment size", stored: "a multiple of 4096 from 4096 to 1073741824", requested: "\(segmentSize)")
         }
         let paths = LogPaths(directory: directory)
-        if let status = try fileSystem.status(paths.directory) {
+        let found = try fileSystem.status(paths.directory)
+        if let status = found {
             guard status.kind == .directory else { throw .notALog(path: directory, reason: "it is no directory") }
             if let name = try fileSystem.list(paths.directory).sorted().first {
                 throw .notALog(path: directory, reason: "it must be empty to be restored into, and holds \(name)")
@@ -36,11 +41,13 @@ public final class ReplicaWriter {
             try fileSystem.syncDirectory(LogPaths.parent(of: paths.directory))
         }
         return ReplicaWriter(
-            paths: paths, fileSystem: fileSystem, time: time, logID: logID, segmentSize: UInt64(segmentSize), start: start)
+            paths: paths, fileSystem: fileSystem, time: time, logID: logID, segmentSize: UInt64(segmentSize), start: start,
+            madeDirectory: found == nil)
     }
 
     private init(
-        paths: LogPaths, fileSystem: any FileSystem, time: any TimeSource, logID: LogID, segmentSize: UInt64, start: LSN
+        paths: LogPaths, fileSystem: any FileSystem, time: any TimeSource, logID: LogID, segmentSize: UInt64, start: LSN,
+        madeDirectory: Bool
     ) {
         self.paths = paths
         self.fileSystem = fileSystem
@@ -48,6 +55,7 @@ public final class ReplicaWriter {
         self.logID = logID
         self.segmentSize = segmentSize
         self.start = start
+        self.madeDirectory = madeDirectory
         position = start
     }
 
@@ -93,26 +101,33 @@ public final class ReplicaWriter {
 
     /// Cuts the log at its last whole record or batch at or below `limit`, verifying every frame, and makes it a log: a replica, durable on return.
     ///
-    /// `head` is a record boundary at or above `start`; `epochs` is the history that the archive tells. Throws `.corruption` where a frame below
+    /// `limit` is an end: what ends past it is left out. `through` is a record's LSN: what begins past it is left out. The log's maximum record size
+    /// becomes `maxRecordSize`, or the size of the longest record where that is more. `head` is a record boundary at or above `start`; `epochs` is the history that the archive tells. Throws `.corruption` where a frame below
     /// the end does not verify and is not merely cut short; then the directory is no log.
     /// - Returns: where the log ends.
     public func finish(
-        head: LSN, epochs: EpochTable, maxRecordSize: Int = LogLimits.maxRecordSizeDefault, limit: LSN? = nil
+        head: LSN, epochs: EpochTable, maxRecordSize: Int = LogLimits.maxRecordSizeDefault, limit: LSN? = nil, through: LSN? = nil
     ) throws(WALError) -> LSN {
         precondition(head >= start, "the head lies in what was written")
         try endSegment()
         let directory = SegmentDirectory(paths: paths, fileSystem: fileSystem, logID: logID, windowSize: segmentSize)
         let firstFrames = FirstFrames()
-        let end = try verify(directory, head: head, epochs: epochs, limit: limit, maxRecordSize: maxRecordSize, firstFrames)
+        let verified = try verify(directory, head: head, epochs: epochs, limit: limit, through: through, firstFrames)
+        let end = verified.end
+        let maxRecordSize = max(maxRecordSize, verified.longest)
+        recordCount = verified.count
         // What lies past the end is not part of the log: the copy that recovery makes drops it.
         if position > end {
             let cut = try directory.prepareCut(from: end, to: end, firstFrames: [:])
             try directory.finish(cut)
         }
         try firstFrames.write(directory, upTo: end)
+        for path in [paths.lock, paths.maintenance] { try fileSystem.open(path, .createIfAbsent).close() }
         try fileSystem.syncDirectory(paths.directory)
         let identity = IdentityPage(logID: logID, segmentSize: segmentSize, created: time.now())
-        let needed = epochs.entries(neededFor: head)
+        // An epoch that begins past the end is not part of this log's history.
+        let kept = EpochTable(epochs.epochs.filter { $0.start <= end }) ?? epochs
+        let needed = kept.entries(neededFor: head)
         guard needed.count <= FormatLimits.epochsInPlace else {
             throw .encoding(reason: "\(needed.count) epochs above the head, more than \(FormatLimits.epochsInPlace)")
         }
@@ -124,36 +139,54 @@ public final class ReplicaWriter {
         return end
     }
 
+    private struct Verified {
+        var end: LSN
+        var count: UInt64 = 0
+        /// Bytes of the longest record.
+        var longest = 0
+    }
+
     private func verify(
-        _ directory: SegmentDirectory, head: LSN, epochs: EpochTable, limit: LSN?, maxRecordSize: Int, _ firstFrames: FirstFrames
-    ) throws(WALError) -> LSN {
+        _ directory: SegmentDirectory, head: LSN, epochs: EpochTable, limit: LSN?, through: LSN?, _ firstFrames: FirstFrames
+    ) throws(WALError) -> Verified {
         let reader = directory.makeReader(head: { head })
+        // The archive does not say what the log's own maximum was.
         let cursor = FrameCursor(
-            reader: reader, checksums: FrameChecksums(logID: logID, epochs: epochs), maxRecordSize: maxRecordSize,
+            reader: reader, checksums: FrameChecksums(logID: logID, epochs: epochs), maxRecordSize: LogLimits.maxRecordSizeMax,
             position: head, limit: position)
-        var end = head
+        var verified = Verified(end: head)
+        // Records since the last boundary between batches.
+        var pending = Verified(end: head)
         while cursor.position < min(limit ?? position, position) {
             switch try cursor.next() {
             case .record(let record):
                 firstFrames.note(record.lsn, segmentSize: segmentSize)
-                if let limit, record.endLSN > limit { return end }
-                if !record.continuesBatch { end = record.endLSN }
-            case .end, .fault(.beyondEnd): return end
+                if let limit, record.endLSN > limit { return verified }
+                if let through, record.lsn > through { return verified }
+                pending = Verified(end: record.endLSN, count: pending.count + 1, longest: max(pending.longest, record.count))
+                if !record.continuesBatch { verified = pending }
+            case .end, .fault(.beyondEnd): return verified
             case .fault(let fault): throw .corruption(lsn: cursor.position, reason: fault.reason)
             }
         }
-        return end
+        return verified
     }
 
-    /// Removes what was written so far. The directory itself stays.
+    /// Removes what was written so far, also after `finish` failed: there is no log on return. The directory itself goes if it was made here.
     public func abandon() throws(WALError) {
         current?.file.close()
         current = nil
+        // First, so that nothing that is no longer whole is taken for a log.
+        try fileSystem.unlink(paths.control)
         for name in try fileSystem.list(paths.directory)
         where SegmentName(fileName: name) != nil || name.hasSuffix(".tmp") {
             try fileSystem.unlink(paths.directory + "/" + name)
         }
+        for path in [paths.lock, paths.maintenance] { try fileSystem.unlink(path) }
         try fileSystem.syncDirectory(paths.directory)
+        if madeDirectory, let removal = fileSystem as? any DirectoryRemoval, try removal.removeDirectory(paths.directory) {
+            try fileSystem.syncDirectory(LogPaths.parent(of: paths.directory))
+        }
     }
 }
 

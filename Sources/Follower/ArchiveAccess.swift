@@ -1,0 +1,78 @@
+import Archive
+
+/// Fetches from a store, with patience: what can be tried again is, until patience ends. Safe from any task.
+struct ArchiveAccess: Sendable {
+    let store: any ObjectStore
+    let layout: Layout
+    /// Makes the patience of one request.
+    let patience: @Sendable () -> any RetryWait
+
+    /// The bytes at `key`, or nil where the store says that nothing is there.
+    func bytes(_ key: ObjectKey, range: Range<UInt64>? = nil, limit: Int) async throws(ArchiveError) -> [UInt8]? {
+        try await retrying { () throws(ArchiveError) in
+            do throws(ArchiveError) {
+                return try await store.get(key, range: range, limit: limit)
+            } catch where error.code == .notFound {
+                return nil
+            }
+        }
+    }
+
+    func document<Document: ArchiveDocument>(_ type: Document.Type, _ key: ObjectKey) async throws(ArchiveError) -> Document? {
+        guard let bytes = try await bytes(key, limit: Document.sizeMax) else { return nil }
+        return try Document(decoding: bytes, key: key)
+    }
+
+    /// The keys below `prefix`, or nil where the store cannot list.
+    func list(_ prefix: ObjectKey) async throws(ArchiveError) -> [ObjectKey]? {
+        try await retrying { () throws(ArchiveError) in
+            do throws(ArchiveError) {
+                return try await store.list(prefix)
+            } catch {
+                switch error.code {
+                // A server without PROPFIND answers 405 or 501.
+                case .unsupported, .refused: return nil
+                default: throw error
+                }
+            }
+        }
+    }
+
+    /// Stores a document that is written once. One that is there already must say the same: then it is ours, from an attempt whose
+    /// reply was lost or that a crash interrupted. Throws `.diverged` where it says something else.
+    func create<Document: ArchiveDocument>(_ document: Document, _ key: ObjectKey) async throws(ArchiveError) {
+        let bytes = try document.encoded(for: key)
+        try await retrying { () throws(ArchiveError) in
+            if try await store.create(key, bytes) == .created { return }
+            guard let found = try await store.get(key, range: nil, limit: Document.sizeMax) as [UInt8]? else { return }
+            do throws(ArchiveError) {
+                guard try Document(decoding: found, key: key) == document else {
+                    throw ArchiveError(.diverged, "something else is there than was to be written", key: key)
+                }
+            } catch where error.code == .damaged {
+                // An upload that was cut.
+                try await store.replace(key, bytes)
+            }
+        }
+        guard try await self.document(Document.self, key) == document else {
+            throw ArchiveError(.damaged, "the store confirmed the document and does not return it", outcome: .unknown, key: key)
+        }
+    }
+
+    func replace<Document: ArchiveDocument>(_ document: Document, _ key: ObjectKey) async throws(ArchiveError) {
+        let bytes = try document.encoded(for: key)
+        try await retrying { () throws(ArchiveError) in try await store.replace(key, bytes) }
+    }
+
+    /// Every request made here can be repeated: it reads, or what it writes is the same each time.
+    private func retrying<T>(_ attempt: () async throws(ArchiveError) -> T) async throws(ArchiveError) -> T {
+        var patience = patience()
+        while true {
+            do throws(ArchiveError) {
+                return try await attempt()
+            } catch where error.isRetryable {
+                try await patience.wait(after: error)
+            }
+        }
+    }
+}

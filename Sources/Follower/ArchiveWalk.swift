@@ -1,0 +1,201 @@
+public import Archive
+public import WAL
+
+/// Walks an archive's objects in the order of the log, from a position to the end, by the reading rule.
+///
+/// Holds one object at a time. Each is checked whole before it is believed: checksums, log, archive, epoch, kind, range, ancestry, and that it
+/// goes on where the one before ended. Not for two tasks at once.
+public struct ArchiveWalk: Sendable {
+    public enum Depth: Hashable, Sendable {
+        /// Only the objects' metadata: a few kilobytes each.
+        case metadata
+        /// Whole objects.
+        case whole
+    }
+
+    private let reader: ArchiveReader
+    private let line: EpochLine
+    /// Where the first object of the archive begins.
+    private let floor: LSN
+    private let depth: Depth
+    /// Where the next piece begins.
+    public private(set) var position: LSN
+
+    init(_ reader: ArchiveReader, line: EpochLine, floor: LSN, start: LSN, depth: Depth) {
+        precondition(start >= line.start, "a walk begins in the line")
+        self.reader = reader
+        self.line = line
+        self.floor = floor
+        self.depth = depth
+        position = start
+    }
+
+    /// The piece at the position, which moves to its end; nil at the end of what is archived.
+    ///
+    /// Throws, with key and LSN: `.gap` where a range was given up or an object is missing, `.endUnproven`, `.damaged`, `.diverged` for an intact
+    /// object of something else, `.notFound` where the archive was pruned past the position meanwhile, and what the store throws when
+    /// patience ends.
+    public mutating func next() async throws(ArchiveError) -> ArchivePiece? {
+        guard let source = line.source(at: position) else { preconditionFailure("a walk stays in its line") }
+        var rule = ReadingRule(mustGoOn: source.clip != nil)
+        var probe = rule.first
+        while true {
+            if Task.isCancelled { throw ArchiveError(.cancelled, "cancelled", lsn: position) }
+            let (answer, find) = try await look(probe, source)
+            switch rule.found(answer) {
+            case .probe(let next): probe = next
+            case .end: return nil
+            case .read:
+                guard case .object(let piece) = find else { preconditionFailure("an object was found") }
+                position = piece.range.upperBound
+                return piece
+            case .givenUp:
+                guard case .gap(let gap) = find else { preconditionFailure("a gap was found") }
+                throw ArchiveError(
+                    .gap, "the range from LSN \(gap.start) to \(gap.end) was given up and is not in the archive: \(gap.reason)",
+                    key: reader.layout.gap(source.epoch, start: position), lsn: position)
+            case .pruned:
+                throw ArchiveError(
+                    .notFound, "the archive was pruned past this position while it was read", key: reader.layout.floor, lsn: position,
+                    hint: "begin again")
+            case .missing:
+                throw ArchiveError(
+                    .gap, "an object is missing: nothing is archived here, although the archive goes on",
+                    key: segmentKeys(source)[0], lsn: position, hint: "restore it from another copy of the archive, or up to this LSN with --at")
+            case .unproven:
+                throw ArchiveError(
+                    .endUnproven, "nothing is archived here, and whether the archive ends here cannot be told: there is no head document, and the store cannot list",
+                    key: reader.layout.head(source.epoch), lsn: position)
+            }
+        }
+    }
+
+    private enum Find {
+        case object(ArchivePiece)
+        case gap(GapDocument)
+        case nothing
+    }
+
+    private func look(_ probe: ReadingRule.Probe, _ source: EpochLine.Source) async throws(ArchiveError) -> (ReadingRule.Answer, Find) {
+        let access = reader.access
+        switch probe {
+        case .segment:
+            for start in segmentStarts(source) {
+                if let piece = try await object(.segment, start: start, source) { return (.present, .object(piece)) }
+            }
+            return (.absent, .nothing)
+        case .tail(let level):
+            guard let piece = try await object(.tail(level: level), start: position, source) else { return (.absent, .nothing) }
+            return (.present, .object(piece))
+        case .gap:
+            let key = reader.layout.gap(source.epoch, start: position)
+            guard let gap = try await access.document(GapDocument.self, key) else { return (.absent, .nothing) }
+            guard gap.start == position else {
+                throw ArchiveError(.invalid, "field start_lsn: \(gap.start) is not what the name says", key: key, lsn: position)
+            }
+            return (.present, .gap(gap))
+        case .floor:
+            let floor = try await access.document(FloorDocument.self, reader.layout.floor)
+            return (floor.map { $0.objectStart > position } ?? false ? .present : .absent, .nothing)
+        case .head:
+            let key = reader.layout.head(source.epoch)
+            guard let head = try await access.document(HeadDocument.self, key) else { return (.absent, .nothing) }
+            guard head.epoch == source.epoch else {
+                throw ArchiveError(.invalid, "the document is of epoch \(head.epoch)", key: key)
+            }
+            return (head.archived > position ? .present : .atEnd, .nothing)
+        case .listing:
+            return (try await isAnythingPast(source), .nothing)
+        }
+    }
+
+    /// Where the segment object that holds the position may begin. The archive's first object may begin inside a segment.
+    private func segmentStarts(_ source: EpochLine.Source) -> [LSN] {
+        let size = reader.log.segmentSize
+        let start = max(LSN(position.rawValue / size * size), source.start)
+        return floor > start && floor <= position ? [start, floor] : [start]
+    }
+
+    private func segmentKeys(_ source: EpochLine.Source) -> [ObjectKey] {
+        segmentStarts(source).map { reader.layout.segment(source.epoch, start: $0) }
+    }
+
+    private func isAnythingPast(_ source: EpochLine.Source) async throws(ArchiveError) -> ReadingRule.Answer {
+        for prefix in [reader.layout.segments(source.epoch), reader.layout.tails(source.epoch), reader.layout.gaps(source.epoch)] {
+            guard let keys = try await reader.access.list(prefix) else { return .unsupported }
+            for key in keys {
+                let name = key.path.split(separator: "/").last?.prefix { $0 != "." } ?? ""
+                if name.utf8.count == 20, let start = UInt64(name), start >= position.rawValue { return .present }
+            }
+        }
+        return .absent
+    }
+
+    private func object(_ kind: ObjectMetadata.Kind, start: LSN, _ source: EpochLine.Source) async throws(ArchiveError) -> ArchivePiece? {
+        let identity = reader.identity(kind, source.epoch, start: start)
+        let found: (metadata: ObjectMetadata, raw: [UInt8])?
+        switch depth {
+        case .metadata: found = try await fetchMetadata(identity).map { ($0, []) }
+        case .whole: found = try await fetch(identity)
+        }
+        guard let found else { return nil }
+        let key = reader.layout.object(identity)
+        try check(found.metadata, key: key, source)
+        let end = source.clip.map { min($0, found.metadata.end) } ?? found.metadata.end
+        guard depth == .whole else { return ArchivePiece(range: position..<end, bytes: [], metadata: found.metadata, key: key) }
+        let isWhole = position == start && end == found.metadata.end
+        let from = Int(position.distance(from: start))
+        let bytes = isWhole ? found.raw : Array(found.raw[from..<Int(end.distance(from: start))])
+        return ArchivePiece(range: position..<end, bytes: bytes, metadata: found.metadata, key: key)
+    }
+
+    private func fetch(_ identity: ObjectIdentity) async throws(ArchiveError) -> (ObjectMetadata, [UInt8])? {
+        let layout = reader.layout
+        guard let bytes = try await reader.access.bytes(layout.object(identity), limit: ArchiveLimits.objectSizeMax) else { return nil }
+        let decoded = try await OffPool.run { () throws(ArchiveError) in try ObjectDecoder.decode(bytes, identity, in: layout) }
+        return (decoded.metadata, decoded.raw)
+    }
+
+    private func fetchMetadata(_ identity: ObjectIdentity) async throws(ArchiveError) -> ObjectMetadata? {
+        let key = reader.layout.object(identity)
+        var size = ObjectDecoder.prefixSize
+        while true {
+            guard let prefix = try await reader.access.bytes(key, range: 0..<UInt64(size), limit: ArchiveLimits.objectSizeMax) else { return nil }
+            if let metadata = try ObjectDecoder.metadata(prefix: prefix, key: key, start: identity.start) {
+                guard metadata.identity == identity else {
+                    throw ArchiveError(.diverged, "the object is of something else than its name says", key: key, lsn: identity.start)
+                }
+                return metadata
+            }
+            let needed = try ObjectDecoder.metadataSize(prefix: prefix, key: key, start: identity.start)
+            guard needed > size else {
+                throw ArchiveError(.damaged, "the object is damaged: it is cut short", key: key, lsn: identity.start)
+            }
+            size = needed
+        }
+    }
+
+    /// What the object's own checks cannot know: how it fits in here.
+    private func check(_ metadata: ObjectMetadata, key: ObjectKey, _ source: EpochLine.Source) throws(ArchiveError) {
+        let size = reader.log.segmentSize
+        let segmentEnd = LSN((position.rawValue / size + 1) * size)
+        let isRightEnd = metadata.kind == .segment ? metadata.end == segmentEnd : metadata.end <= segmentEnd
+        guard metadata.end > position, isRightEnd else {
+            throw ArchiveError(
+                .damaged, "the object ends at LSN \(metadata.end), which is not where one that begins at \(metadata.start) ends", key: key,
+                lsn: position)
+        }
+        guard metadata.epochStart == source.start else {
+            throw ArchiveError(
+                .diverged, "the object says that its epoch begins at LSN \(metadata.epochStart), start.json says \(source.start)", key: key,
+                lsn: position)
+        }
+        for ancestor in metadata.ancestry {
+            guard let known = line.epochs.epochs.first(where: { $0.number == ancestor.number }) else { continue }
+            guard known.id == ancestor.id else {
+                throw ArchiveError(
+                    .diverged, "the object's epoch \(ancestor.number) is \(ancestor.id), start.json's is \(known.id)", key: key, lsn: position)
+            }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+import Archive
+import Follower
+import TestSupport
+import WAL
+
+/// A log of small segments in a temporary directory, and what is asked of it everywhere.
+struct SampleArchive {
+    typealias Entry = (lsn: LSN, data: [UInt8])
+
+    static let name = LogName("orders")!
+
+    /// Appends `count` records of varying length, the same for one seed; closes the log. Returns what it holds.
+    @discardableResult
+    static func write(_ directory: String, count: Int, seed: UInt64 = 1, segmentSize: Int? = 4096) throws -> [Entry] {
+        let log = try SegmentedLog.open(directory: directory, segmentSize: segmentSize)
+        var generator = SeededGenerator(seed: seed)
+        for _ in 0..<count {
+            let length = Int.random(in: 0...300, using: &generator)
+            try log.append((0..<length).map { _ in UInt8.random(in: 0...255, using: &generator) })
+        }
+        try log.close()
+        return try records(directory)
+    }
+
+    static func records(_ directory: String) throws -> [Entry] {
+        let reader = try LogReader.open(directory: directory)
+        defer { reader.close() }
+        return try reader.iter().map { element in
+            let record = try element.get()
+            return (record.lsn, record.data)
+        }
+    }
+
+    static func isSame(_ left: [Entry], _ right: [Entry]) -> Bool {
+        left.count == right.count && zip(left, right).allSatisfy { $0.lsn == $1.lsn && $0.data == $1.data }
+    }
+
+    /// Does not wait, and gives up at once.
+    struct NoPatience: RetryWait {
+        mutating func wait(after error: ArchiveError) async throws(ArchiveError) { throw error }
+    }
+
+    static func open(_ store: any ObjectStore) async throws -> ArchiveReader {
+        try await ArchiveReader.open(store: store, log: name, patience: { NoPatience() })
+    }
+
+    @discardableResult
+    static func restore(
+        _ store: any ObjectStore, into directory: String, _ target: RestoreTarget = .everything
+    ) async throws -> Restore.Summary {
+        try await Restore(try await open(store), target: target).run(into: directory)
+    }
+}
