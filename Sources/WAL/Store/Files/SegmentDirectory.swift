@@ -25,7 +25,8 @@ struct SegmentDirectory: LogMedium {
         return feet
     }
 
-    private func foot(_ index: UInt64) throws(WALError) -> SegmentFoot {
+    /// The foot of one segment; for those who look at a single one.
+    func foot(_ index: UInt64) throws(WALError) -> SegmentFoot {
         let file = try fileSystem.open(paths.segment(index), .read)
         defer { file.close() }
         return try foot(index, in: file)
