@@ -68,7 +68,7 @@ struct CurlOptionError: Error {
         try set(CURLOPT_NOSIGNAL, long: 1)
         try set(CURLOPT_QUICK_EXIT, long: 1)
         try set(CURLOPT_TCP_KEEPALIVE, long: 1)
-        try set(CURLOPT_MAXAGE_CONN, long: HTTPLimits.idleConnectionAgeMax)
+        try set(CURLOPT_MAXAGE_CONN, long: Int(settings.idleConnectionAgeMax.components.seconds))
         try set(CURLOPT_BUFFERSIZE, long: HTTPLimits.receiveBuffer)
         try set(CURLOPT_UPLOAD_BUFFERSIZE, long: HTTPLimits.sendBuffer)
         try set(CURLOPT_HTTP_VERSION, long: settings.http2 ? walship_curl_http_2_tls : walship_curl_http_1_1)

@@ -12,9 +12,6 @@ package enum HTTPLimits {
     package static let collectionDepthMax = 16
     /// The most a server can make us wait through Retry-After, in seconds: one day.
     package static let retryAfterMax = 86_400
-    /// Seconds for which an idle connection is used again. Servers close theirs after 5 s and more (lighttpd and Apache 5, nginx 75), and
-    /// a conditional create that meets such a closing is not sent again by itself.
-    package static let idleConnectionAgeMax = 3
     /// libcurl's buffers per transfer, in bytes: larger ones than its default of 16 and 64 KiB save system calls.
     package static let receiveBuffer = 256 << 10
     package static let sendBuffer = 256 << 10

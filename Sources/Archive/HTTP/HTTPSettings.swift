@@ -5,6 +5,9 @@ public struct HTTPSettings: Sendable {
     /// A transfer that moves fewer than `stallBytesPerSecond` for this long is cut, also while the reply is waited for.
     /// Whole seconds, at least one.
     public var stallTimeout: Duration = .seconds(30)
+    /// An idle connection is used again for this long, in whole seconds. Servers close theirs after 5 s and more (lighttpd and Apache 5, nginx 75),
+    /// and a conditional create that meets such a closing is not sent again by itself.
+    public var idleConnectionAgeMax: Duration = .seconds(3)
     /// Bytes per second in both directions together.
     public var stallBytesPerSecond = 1
     /// One request from submission to the last byte of its reply, time in the queue included. The stall limit is what ends a hung

@@ -7,6 +7,8 @@ import Testing
     private func engine(_ change: (inout HTTPSettings) -> Void = { _ in }) throws -> CurlEngine {
         var settings = HTTPSettings()
         settings.proxy = ""
+        // A test that waits for the machine must not lose its connection by that.
+        settings.idleConnectionAgeMax = .seconds(300)
         change(&settings)
         return try CurlEngine(settings: settings)
     }
@@ -34,6 +36,16 @@ import Testing
             #expect(response.body == Array("hello".utf8))
         }
         #expect(server.connectionCount == 1)
+    }
+
+    @Test func aConnectionThatWasIdleForLongerThanServersKeepThemIsNotUsedAgain() async throws {
+        let server = try FaultServer { _ in .respond(200) }
+        let engine = try engine { $0.idleConnectionAgeMax = .seconds(1) }
+        #expect(try await engine.perform(HTTPRequest(.get, server.url + "/x")).status == 200)
+        // libcurl counts whole seconds, and more than one of them must have passed.
+        try await Task.sleep(for: .milliseconds(2100))
+        #expect(try await engine.perform(HTTPRequest(.get, server.url + "/x")).status == 200)
+        #expect(server.connectionCount == 2)
     }
 
     @Test func noMoreThanTheLimitAreInFlightAndTheRestFollow() async throws {

@@ -95,7 +95,7 @@ package final class ChildProcess: Sendable {
 
     package var isRunning: Bool { exit == nil }
 
-    package func waitForExit(within limit: Duration = .seconds(30)) async throws -> Exit {
+    package func waitForExit(within limit: Duration = .seconds(90)) async throws -> Exit {
         try await waitUntil("\(command) ends; \(tail)", within: limit) { exit != nil }
         guard let exit else { throw ServerError("\(command) has not ended") }
         return exit

@@ -47,7 +47,7 @@ package enum Ports {
 }
 
 /// Waits until somebody accepts connections on 127.0.0.1:`port`.
-package func waitForPort(_ port: UInt16, of process: ChildProcess? = nil, within limit: Duration = .seconds(10)) async throws {
+package func waitForPort(_ port: UInt16, of process: ChildProcess? = nil, within limit: Duration = .seconds(60)) async throws {
     try await waitUntil("somebody listens on port \(port); \(process?.tail ?? "")", within: limit) {
         if Ports.isOpen(port) { return true }
         if let process, let exit = process.exit {

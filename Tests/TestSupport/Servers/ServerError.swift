@@ -6,7 +6,7 @@ package struct ServerError: Error, CustomStringConvertible {
 
 /// Asks until `condition` holds, or throws after `limit` with what was waited for.
 package func waitUntil(
-    _ what: String, within limit: Duration = .seconds(10), _ condition: () async throws -> Bool
+    _ what: String, within limit: Duration = .seconds(60), _ condition: () async throws -> Bool
 ) async throws {
     let end = ContinuousClock.now + limit
     while true {
