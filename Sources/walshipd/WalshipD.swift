@@ -18,6 +18,10 @@ struct WalshipD: AsyncParsableCommand {
     /// demo. A command is registered when it does its work.
     static let subcommands: [any ParsableCommand.Type] = [
         ServeCommand.self,
+        AppendCommand.self,
+        CatCommand.self,
+        VerifyCommand.self,
+        StatusCommand.self,
         DemoCommand.self,
     ]
 
