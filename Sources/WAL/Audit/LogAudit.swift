@@ -207,8 +207,8 @@ package struct LogAudit {
     private mutating func walk(from start: LSN) throws(WALError) -> WalkEnd {
         let source = try files.source(try files.control.requireFacts(), policy: .skipBadRecords)
         let size = files.control.identity.segmentSize
-        var segment = start.rawValue / size
-        // Only the head, or a first frame, begins here; a foot's claim about this segment is checked for later ones.
+        // The segment of the record before; nil after damage, as there the next record need not be the first of its segment.
+        var segment: UInt64? = start.rawValue / size
         var isBatchOpen = false
         var last: LSN?
         var bad: LSN?
@@ -220,14 +220,12 @@ package struct LogAudit {
                 summary.bytes += UInt64(record.count)
                 isBatchOpen = record.continuesBatch
                 last = record.lsn
-                if record.lsn.rawValue / size != segment {
-                    segment = record.lsn.rawValue / size
-                    try checkFirstFrame(record.lsn, segment)
-                }
+                let now = record.lsn.rawValue / size
+                if let segment, now != segment { try checkFirstFrame(record.lsn, now) }
+                segment = now
             case .failure(.corruption(let lsn, let reason)):
                 bad = lsn
-                // What follows is no longer known to be the first frame of its segment.
-                segment = lsn.rawValue / size + 1
+                segment = nil
                 if !(unusable.contains(lsn.rawValue / size) && lsn.rawValue % size == 0) {
                     try damage(lsn, files.paths.segment(lsn.rawValue / size), reason)
                 }

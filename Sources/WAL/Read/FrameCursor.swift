@@ -95,10 +95,24 @@ final class FrameCursor {
         bufferStart = position
         bufferCount = 0
         let wanted = Int(min(UInt64(buffer.capacity), limit.distance(from: position)))
-        // SAFETY: `wanted` is at most the capacity, and nobody else refers to the buffer.
-        bufferCount = unsafe try reader.read(
-            into: UnsafeMutableRawBufferPointer(start: buffer.base, count: wanted), at: position)
+        bufferCount = try read(upTo: wanted, needed: min(count, wanted))
         return bufferCount >= count
+    }
+
+    /// Reads `count` bytes at the position. Where that fails, what can be read before the place that fails, if it is `needed`: bytes that
+    /// are only read ahead do not keep intact frames before them from being read. An error in what is needed is thrown.
+    private func read(upTo count: Int, needed: Int) throws(WALError) -> Int {
+        var wanted = count
+        while true {
+            do throws(WALError) {
+                // SAFETY: `wanted` is at most the capacity, and nobody else refers to the buffer.
+                return unsafe try reader.read(
+                    into: UnsafeMutableRawBufferPointer(start: buffer.base, count: wanted), at: position)
+            } catch {
+                guard wanted > needed else { throw error }
+                wanted = max(needed, wanted / 2)
+            }
+        }
     }
 }
 

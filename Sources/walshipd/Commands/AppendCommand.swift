@@ -20,12 +20,12 @@ struct AppendCommand: ParsableCommand {
     var log: String
 
     @Option(
-        help: ArgumentHelp("When to make records durable: each record, each batch (one read of the input), or at its end.", valueName: "each|batch|end"),
+        help: ArgumentHelp("When to make records durable: each record, each batch (one read of the input), or at its end (default: batch).", valueName: "each|batch|end"),
         transform: { try SettingParsers.word(RecordAppender.SyncPolicy.self)($0) })
     var sync = RecordAppender.SyncPolicy.batch
 
     @Option(
-        help: ArgumentHelp("lines: one record a line; framed: the length in 4 bytes, little-endian, then the record.", valueName: "lines|framed"),
+        help: ArgumentHelp("lines: one record a line; framed: the length in 4 bytes, little-endian, then the record (default: lines).", valueName: "lines|framed"),
         transform: { try RecordFormat.parse(RecordFormat.readable)($0) })
     var format = RecordFormat.lines
 

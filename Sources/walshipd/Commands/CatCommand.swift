@@ -28,7 +28,7 @@ struct CatCommand: ParsableCommand {
     var to: LSN?
 
     @Option(
-        help: ArgumentHelp("How to print records.", valueName: "lines|framed|hex|json"),
+        help: ArgumentHelp("How to print records (default: lines).", valueName: "lines|framed|hex|json"),
         transform: { try RecordFormat.parse(RecordFormat.allCases)($0) })
     var format = RecordFormat.lines
 
@@ -54,12 +54,17 @@ struct CatCommand: ParsableCommand {
     }
 
     private func print(_ reader: LogReader, _ printer: inout RecordPrinter) throws {
-        let records = from.map { reader.iterFrom($0, ifTruncated: .fail) } ?? reader.iter()
-        for element in records {
+        let records = (from.map { reader.iterFrom($0, ifTruncated: .fail) } ?? reader.iter()).makeIterator()
+        let end = to ?? LSN(LogLimits.lsnMax)
+        var position = from ?? .zero
+        // Asked before reading on: what lies at or past the end that was asked for is not looked at, damaged or not.
+        while position < end {
+            guard let element = records.next() else { return }
             switch element {
             case .success(let record):
-                if let to, record.lsn >= to { return }
+                if record.lsn >= end { return }
                 try record.withSpan { bytes throws(WALError) in try printer.print(record.lsn, bytes) }
+                position = record.endLSN
             case .failure(let error): throw explain(error, reader)
             }
         }

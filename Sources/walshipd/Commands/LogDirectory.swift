@@ -1,3 +1,4 @@
+import ArgumentParser
 import WAL
 
 /// A log named on the command line, opened for reading, with errors that tell "nothing is there" from "that is no log".
@@ -12,7 +13,7 @@ enum LogDirectory {
         }
     }
 
-    static func validate(_ directory: String) throws(CommandError) {
-        if directory.isEmpty { throw .usage("--log is empty; name the directory that holds the log") }
+    static func validate(_ directory: String) throws {
+        if directory.isEmpty { throw ValidationError("--log is empty; name the directory that holds the log") }
     }
 }

@@ -63,7 +63,7 @@ struct RecordFeed {
         // Twice the size, so that a long line is not moved for every piece of it; not more than the longest record needs.
         let most = max(needed, progress.splitter.maxRecordSize + RecordFeed.readSize)
         let size = min(max(needed, 2 * buffer.count), most)
-        buffer.append(contentsOf: repeatElement(0, count: size - buffer.count))
+        buffer.append(contentsOf: [UInt8](repeating: 0, count: size - buffer.count))
     }
 }
 
