@@ -38,8 +38,6 @@ public struct SlotState: Hashable, Sendable {
     public var capabilities: UInt32
     /// One for each level of tails, 0 to 3.
     public var levels: [LevelState]
-    /// The raw digest of the last tail object; nil where there is none.
-    public var lastTailDigest: Bytes16?
     /// The exclusive end of the last segment whose upload was started; nil where none is known.
     public var segmentsStarted: LSN?
     /// A range that was given up and is not yet recorded in the archive.
@@ -63,7 +61,6 @@ public struct SlotState: Hashable, Sendable {
         archived = .zero
         capabilities = 0
         levels = [LevelState](repeating: LevelState(), count: FormatLimits.tailLevels)
-        lastTailDigest = nil
         segmentsStarted = nil
         gap = nil
         epochNumber = 0
@@ -80,11 +77,16 @@ public struct LevelState: Hashable, Sendable {
     public var groupStart: LSN
     /// Objects in that group so far.
     public var groupCount: UInt32
+    /// The raw digest of the last acknowledged tail of this level; nil where there is none.
+    public var lastDigest: Bytes16?
 
-    public init(inFlight: Range<LSN>? = nil, groupStart: LSN = .zero, groupCount: UInt32 = 0) {
+    public init(
+        inFlight: Range<LSN>? = nil, groupStart: LSN = .zero, groupCount: UInt32 = 0, lastDigest: Bytes16? = nil
+    ) {
         self.inFlight = inFlight
         self.groupStart = groupStart
         self.groupCount = groupCount
+        self.lastDigest = lastDigest
     }
 }
 
@@ -93,13 +95,14 @@ extension SlotState {
     package static let size = FormatLimits.pageSize
     private static let levelsOffset = 120
     private static let levelSize = 32
+    private static let levelDigestsOffset = 312
 
     /// The 4096 bytes of one half. Traps on values that a reader would refuse.
     package func encode() -> [UInt8] {
         precondition(1...FormatLimits.counterMax ~= generation, "slot generation \(generation)")
         precondition(levels.count == FormatLimits.tailLevels, "\(levels.count) levels in a slot")
         precondition(lastSegment.map { !$0.range.isEmpty } ?? true, "a segment object of no bytes")
-        precondition(lastTailDigest != .zero, "the digest that stands for none")
+        precondition(levels.allSatisfy { $0.lastDigest != .zero }, "the digest that stands for none")
         precondition(segmentsStarted != .zero, "the LSN that stands for none")
         precondition(epochNumber <= FormatLimits.epochNumberMax, "epoch number \(epochNumber)")
         var writer = ByteWriter(count: SlotState.size)
@@ -121,8 +124,8 @@ extension SlotState {
             writer.put(rangeOrNone: level.inFlight, at: offset)
             writer.put(level.groupStart, at: offset + 16)
             writer.put(level.groupCount, at: offset + 24)
+            writer.put(level.lastDigest ?? .zero, at: SlotState.levelDigestsOffset + index * 16)
         }
-        writer.put(lastTailDigest ?? .zero, at: 248)
         writer.put(segmentsStarted ?? .zero, at: 264)
         writer.put(rangeOrNone: gap, at: 272)
         writer.put(epochNumber, at: 288)
@@ -169,13 +172,14 @@ extension SlotState {
         capabilities = try reader.u32("capabilities", at: 116)
         for index in levels.indices {
             let offset = SlotState.levelsOffset + index * SlotState.levelSize
+            let digest = try reader.bytes16(
+                "digest of the last tail of level \(index)", at: SlotState.levelDigestsOffset + index * 16)
             levels[index] = LevelState(
                 inFlight: try reader.rangeOrNone("range in flight of level \(index)", at: offset),
                 groupStart: try reader.lsn("group start of level \(index)", at: offset + 16),
-                groupCount: try reader.u32("group count of level \(index)", at: offset + 24))
+                groupCount: try reader.u32("group count of level \(index)", at: offset + 24),
+                lastDigest: digest == .zero ? nil : digest)
         }
-        let tail = try reader.bytes16("digest of the last tail", at: 248)
-        lastTailDigest = tail == .zero ? nil : tail
         let started = try reader.lsn("segments started", at: 264)
         segmentsStarted = started == .zero ? nil : started
         gap = try reader.rangeOrNone("gap", at: 272)

@@ -82,9 +82,10 @@ struct FormatSamples {
         slot.archived = lsn()
         slot.capabilities = UInt32(truncatingIfNeeded: random.next())
         slot.levels = (0..<4).map { _ in
-            LevelState(inFlight: range(), groupStart: lsn(), groupCount: UInt32(number(0...UInt64(UInt32.max))))
+            LevelState(
+                inFlight: range(), groupStart: lsn(), groupCount: UInt32(number(0...UInt64(UInt32.max))),
+                lastDigest: Bool.random(using: &random) ? bytes16() : nil)
         }
-        slot.lastTailDigest = Bool.random(using: &random) ? bytes16() : nil
         slot.segmentsStarted = Bool.random(using: &random) ? lsn(1...FormatLimits.lsnMax) : nil
         slot.gap = range()
         slot.epochNumber = number(0...FormatLimits.epochNumberMax)

@@ -109,11 +109,13 @@ enum GoldenFixture {
         slot.archived = LSN(5083)
         slot.capabilities = 0b1010_0011
         slot.levels = [
-            LevelState(inFlight: LSN(5083)..<LSN(5109), groupStart: LSN(4096), groupCount: 31),
-            LevelState(inFlight: LSN(4096)..<LSN(5083), groupStart: LSN(4096), groupCount: 2),
-            LevelState(groupStart: LSN(4096), groupCount: 1), LevelState(groupStart: LSN(4096)),
+            LevelState(
+                inFlight: LSN(5083)..<LSN(5109), groupStart: LSN(4096), groupCount: 31, lastDigest: Bytes16(high: 1, low: 2)),
+            LevelState(
+                inFlight: LSN(4096)..<LSN(5083), groupStart: LSN(4096), groupCount: 2, lastDigest: Bytes16(high: 3, low: 4)),
+            LevelState(groupStart: LSN(4096), groupCount: 1, lastDigest: Bytes16(high: 5, low: 6)),
+            LevelState(groupStart: LSN(4096), lastDigest: Bytes16(high: 7, low: 8)),
         ]
-        slot.lastTailDigest = Bytes16(high: 1, low: 2)
         slot.segmentsStarted = LSN(4096)
         slot.gap = LSN(10)..<LSN(20)
         slot.epochNumber = 2

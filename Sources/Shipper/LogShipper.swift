@@ -1,0 +1,196 @@
+public import Archive
+public import Logging
+package import WAL
+
+/// Ships one log to one destination: tails what is durable, archives it, moves the slot when storage has confirmed it, and truncates.
+///
+/// Runs beside the log's writer, in any process. Owns the destination's slot while it runs; a second shipper of the same destination gets
+/// `.locked`. Safe from any task.
+public final class LogShipper: Sendable {
+    public let directory: String
+    private let slotName: String
+    private let layout: Layout
+    private let store: any ObjectStore
+    private let settings: ShipperSettings
+    private let time: any TimeSource
+    private let attach: @Sendable () throws(WALError) -> LogSidecar
+    private let board: StatusBoard
+    private let end = EndRequest()
+    private let logger: Logger
+
+    /// `name` is the log's name in the archive, `slot` the name of its slot, `url` what the archive is called in messages (without credentials).
+    public convenience init(
+        directory: String, name: LogName, slot: String, url: String, store: any ObjectStore, settings: ShipperSettings, logger: Logger
+    ) {
+        self.init(
+            directory: directory, name: name, slot: slot, url: url, store: store, settings: settings, logger: logger,
+            time: LinuxTimeSource(), attach: { () throws(WALError) in try LogSidecar.attach(directory: directory) })
+    }
+
+    package init(
+        directory: String, name: LogName, slot: String, url: String, store: any ObjectStore, settings: ShipperSettings, logger: Logger,
+        time: any TimeSource, attach: @escaping @Sendable () throws(WALError) -> LogSidecar
+    ) {
+        precondition(ShipperLimits.uploadsInFlight.contains(settings.uploadsInFlight), "\(settings.uploadsInFlight) uploads in flight")
+        self.directory = directory
+        self.slotName = slot
+        layout = Layout(log: name)
+        self.store = store
+        self.settings = settings
+        self.time = time
+        self.attach = attach
+        self.logger = logger
+        board = StatusBoard(ShipperStatus(url: url, slot: slot), logger: logger)
+    }
+
+    /// How it stands now.
+    public var status: ShipperStatus { board.current }
+
+    /// Asks `run` to archive what is durable now, tail included, and to return. The caller bounds the time by cancelling.
+    public func finish() { end.ask(target: nil, truncates: false) }
+
+    /// Ships until `finish` is called and done. Failures that can pass are tried again for as long as it takes; others are thrown, and so is
+    /// `.archive(.cancelled)` when the task is cancelled: the slot is then as after a crash, and the next run goes on from it.
+    public func run() async throws(ShipperError) {
+        do throws(ShipperError) {
+            try await ship()
+            board.enter(.ended)
+        } catch {
+            if case .archive(let cause) = error, cause.code == .cancelled {
+                board.enter(.ended, error: board.current.lastError)
+            } else {
+                board.enter(.stopped, error: error.description)
+            }
+            throw error
+        }
+    }
+
+    /// `run --once`: ships up to the durable LSN as it is at the start, the open segment's tail included, writes the head document, truncates what
+    /// is settled without waiting, and returns. `.timedOut` after `timeout`.
+    public func runOnce(timeout: Duration) async throws(ShipperError) {
+        end.ask(target: nil, truncates: true)
+        let result = await withTaskGroup(of: Result<Void, ShipperError>?.self) { group in
+            group.addTask {
+                do throws(ShipperError) {
+                    try await self.run()
+                    return .success(())
+                } catch {
+                    return .failure(error)
+                }
+            }
+            group.addTask {
+                do {
+                    try await Task.sleep(for: timeout)
+                } catch {
+                    // It was done in time, or everything is being cancelled: the other task says which.
+                }
+                return nil
+            }
+            let first = await group.next() ?? nil
+            group.cancelAll()
+            let second = await group.next() ?? nil
+            if let first { return first }
+            // The time is over. What was done all the same at that moment is done.
+            if case .success? = second { return .success(()) }
+            if case .failure(let error)? = second, !error.isCancelled { return .failure(error) }
+            let status = self.status
+            return .failure(.timedOut(archived: status.archived, target: status.durable, last: status.lastError))
+        }
+        try result.get()
+    }
+
+    // MARK: Sessions
+
+    private func ship() async throws(ShipperError) {
+        board.enter(.starting)
+        let worker = LogWorker()
+        let attach = attach
+        let sidecar = try await worker.run(.light) { () throws(WALError) in try attach() }
+        defer { sidecar.detach() }
+        let reader = sidecar.reader
+        // A copy is refused before it gets a slot.
+        _ = try await worker.perform(.light) { () throws(ShipperError) in try LogFacts(reader) }
+        let slotName = slotName
+        let slot = try await worker.run(.light) { () throws(WALError) in
+            try sidecar.takeSlot(slotName) { () throws(WALError) in
+                // Nothing is shipped yet: everything that is there is held.
+                let head = try reader.headLSN
+                return SlotState(kind: .destination, logID: reader.logID, position: head, epoch: try reader.epochs.epoch(at: head).id)
+            }
+        }
+        defer { slot.close() }
+        var probesAgain = settings.probesAgain
+        while true {
+            let ending = try await session(sidecar, slot, worker, probesAgain: probesAgain)
+            probesAgain = false
+            if case .finished = ending { return }
+        }
+    }
+
+    private func session(
+        _ sidecar: LogSidecar, _ slot: DestinationSlot, _ worker: LogWorker, probesAgain: Bool
+    ) async throws(ShipperError) -> ShipRun.Ending {
+        let reader = sidecar.reader
+        let facts = try await worker.perform(.light) { () throws(ShipperError) in try LogFacts(reader) }
+        // What --once ships is decided before the archive is asked anything.
+        if end.isAsked { _ = end.take(durable: facts.durable) }
+        board.update { $0.durable = max($0.durable, facts.durable) }
+        let (time, board, delayMax) = (time, board, settings.retryDelayMax.inSeconds)
+        let patience: @Sendable () -> any RetryWait = { ShipperPatience(delayMax: delayMax, time: time, board: board) }
+        let access = ArchiveAccess(store: store, layout: layout, patience: patience)
+        let claims = Claims(store: store, layout: layout, settle: settings.claimSettle.inSeconds, patience: patience)
+        let session = try await SessionOpening(
+            facts: facts, slot: slot, access: access, claims: claims, worker: worker, time: time, probesAgain: probesAgain,
+            host: ProcessName.host
+        ).open()
+        let compared = try await ArchiveComparison(session: session, facts: facts, reader: reader, access: access, worker: worker)
+            .run(slot.state)
+        let preparation: ObjectPreparation
+        do throws(ArchiveError) {
+            if compared.hasAdopted, let error = FencingLook.error(try await claims.look(session.epoch), session.epoch, layout) { throw error }
+            preparation = try ObjectPreparation(reader: reader, level: settings.compressionLevel)
+        } catch {
+            throw .archive(error)
+        }
+        if compared.slot != slot.state {
+            try await worker.run(.light) { () throws(WALError) in
+                try slot.update { state in state = compared.slot }
+            }
+        }
+        let state = slot.state
+        board.update { $0.capabilities = StoreCapabilities(rawValue: state.capabilities) }
+        board.enter(.shipping)
+        logger.info(
+            "shipping", metadata: ["epoch": "\(session.epoch)", "archived": "\(state.archived)", "durable": "\(facts.durable)"])
+        let run = ShipRun(
+            session: session, slot: slot, sidecar: sidecar, incarnation: facts.incarnation, access: access,
+            publisher: Publisher(store: store, layout: layout, patience: patience), claims: claims, preparation: preparation,
+            worker: worker, board: board, time: time, logger: logger, pollInterval: pollInterval)
+        return try await run.run(plan(state, facts, compared), end: end)
+    }
+
+    private func plan(_ state: SlotState, _ facts: LogFacts, _ compared: ArchiveComparison.Outcome) -> ShipPlan {
+        let now = time.monotonic()
+        // Civil time tells how long ago the last acknowledgement was; a clock that went back makes it now.
+        let civil = time.now()
+        let age = civil > state.lastAcknowledged ? civil - state.lastAcknowledged : 0
+        return ShipPlan(
+            settings: ShipPlan.Settings(
+                segmentSize: facts.segmentSize, uploadsInFlight: settings.uploadsInFlight,
+                tailInterval: settings.tailInterval.map { max($0.nanoseconds, ShipperLimits.tailIntervalMin) },
+                settle: settings.settle.nanoseconds, retain: settings.retain),
+            slot: state, durable: facts.durable, head: facts.head, headWritten: compared.headWritten,
+            comparesBeforeTails: compared.comparesBeforeTails, acknowledgedAt: now - min(now, age), now: now)
+    }
+
+    private var pollInterval: Duration {
+        let tail = settings.tailInterval.map { max($0.nanoseconds, ShipperLimits.tailIntervalMin) } ?? .max
+        return .nanoseconds(Int64(min(tail, ShipperLimits.pollInterval)))
+    }
+}
+
+extension ShipperError {
+    var isCancelled: Bool {
+        if case .archive(let error) = self { error.code == .cancelled } else { false }
+    }
+}

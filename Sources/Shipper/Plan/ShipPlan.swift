@@ -1,0 +1,307 @@
+import WAL
+
+/// What is to be done next for one log and one destination: a value that is told what is durable, what was acknowledged and what time
+/// it is, and decides. `ShipRun` does what it says.
+///
+/// Invariants, tested over seeded sequences of events: nothing past the durable LSN is shipped; no object crosses a segment boundary; the
+/// checkpoint moves over the contiguous acknowledged prefix only; a range once recorded for a tail is the range of every retry; one
+/// tail at a time, and none before all earlier segments are acknowledged; nothing new, no action. Times are monotonic nanoseconds.
+struct ShipPlan: Sendable {
+    struct Settings: Sendable {
+        var segmentSize: UInt64
+        var uploadsInFlight = 2
+        /// Nil: no periodic tails.
+        var tailInterval: UInt64?
+        var settle: UInt64 = 0
+        var retain: UInt64 = 0
+    }
+
+    enum Action: Hashable, Sendable {
+        /// Read, verify and compress a closed segment, then upload it. One at a time is being prepared.
+        case shipSegment(Range<LSN>)
+        /// Ship a tail. The range is to be on disk in the slot, as this plan has it, before the first attempt.
+        case shipTail(Range<LSN>, level: Int)
+        /// Remove the tails of a closed segment, last first.
+        case removeTails(Range<LSN>)
+        case writeHead(archived: LSN, checkpoint: LSN, durable: LSN)
+        /// Look at the claim and the newest object once more, then remove what is local and archived.
+        case truncate(before: LSN)
+        /// Compare with the archive again before tails are shipped.
+        case compareAgain
+    }
+
+    struct Upload: Hashable, Sendable {
+        enum Phase: Hashable, Sendable { case preparing, uploading, acknowledged(Bytes16) }
+        let range: Range<LSN>
+        var phase = Phase.preparing
+    }
+
+    let settings: Settings
+    let epochStart: LSN
+    private(set) var checkpoint: LSN
+    private(set) var archived: LSN
+    private(set) var levels: [LevelState]
+    private(set) var lastSegment: SlotState.ShippedObject?
+    private(set) var durable: LSN
+    private(set) var uploads: [Upload] = []
+    /// What the tail lane does: at most one thing.
+    private(set) var tailLane: Action?
+    /// The head document or a truncation.
+    private(set) var keepingLane: Action?
+    private var target: LSN?
+    private var truncatesAtEnd = false
+    private var comparesBeforeTails: Bool
+    private var lastTailAt: UInt64?
+    private var lastChangeAt: UInt64
+    private var lastHeadAt: UInt64
+    private var headWritten: LSN?
+    private var acknowledged: [(end: LSN, at: UInt64)] = []
+    private var truncatedTo: LSN
+
+    /// `slot` is what is on disk after the comparison. `head` is the local one; `headWritten` what the archive's head document says, nil
+    /// where there is none. `acknowledgedAt`: when the slot's checkpoint was acknowledged.
+    init(
+        settings: Settings, slot: SlotState, durable: LSN, head: LSN, headWritten: LSN?, comparesBeforeTails: Bool,
+        acknowledgedAt: UInt64, now: UInt64
+    ) {
+        precondition(slot.levels.count == ShipperLimits.tailLevelMax + 1, "a level more or less than the format has")
+        precondition(slot.position <= slot.archived, "the checkpoint is past what is archived")
+        precondition(slot.archived <= durable, "archived past the durable LSN")
+        self.settings = settings
+        epochStart = slot.epochStart
+        checkpoint = slot.position
+        archived = slot.archived
+        levels = slot.levels
+        lastSegment = slot.lastSegment
+        self.durable = durable
+        self.headWritten = headWritten
+        self.comparesBeforeTails = comparesBeforeTails
+        truncatedTo = head
+        lastChangeAt = now
+        lastHeadAt = now
+        if slot.lastSegment != nil { acknowledged = [(slot.position, acknowledgedAt)] }
+    }
+
+    // MARK: What happened
+
+    mutating func observe(durable: LSN, now: UInt64) {
+        guard durable > self.durable else { return }
+        self.durable = durable
+        lastChangeAt = now
+    }
+
+    /// Ship up to `target`, which is durable, and be done. `truncates`: also remove what is settled by then.
+    mutating func finish(upTo target: LSN, truncates: Bool) {
+        self.target = max(target, archived)
+        truncatesAtEnd = truncates
+    }
+
+    mutating func segmentPrepared(_ range: Range<LSN>) { setPhase(.uploading, of: range) }
+
+    mutating func segmentAcknowledged(_ range: Range<LSN>, digest: Bytes16, now: UInt64) {
+        setPhase(.acknowledged(digest), of: range)
+        lastChangeAt = now
+        while let first = uploads.first, case .acknowledged(let digest) = first.phase {
+            precondition(first.range.lowerBound == checkpoint, "the checkpoint moves over a contiguous prefix")
+            let wasClean = !hasStaleTails && !hasTails
+            uploads.removeFirst()
+            checkpoint = first.range.upperBound
+            archived = max(archived, checkpoint)
+            lastSegment = SlotState.ShippedObject(digest: digest, range: first.range)
+            for level in levels.indices {
+                levels[level].inFlight = nil
+                if wasClean { levels[level].groupStart = checkpoint }
+            }
+            acknowledged.append((checkpoint, now))
+        }
+    }
+
+    mutating func tailAcknowledged(_ range: Range<LSN>, level: Int, digest: Bytes16, now: UInt64) {
+        precondition(tailLane == .shipTail(range, level: level), "a tail that was not in flight")
+        tailLane = nil
+        lastChangeAt = now
+        levels[level].inFlight = nil
+        levels[level].lastDigest = digest
+        // Its segment was acknowledged meanwhile: it is one of those to be removed.
+        guard range.lowerBound >= checkpoint else { return }
+        levels[level].groupCount += 1
+        if level == 0 {
+            precondition(range.lowerBound == archived, "tails are contiguous")
+            archived = range.upperBound
+        } else {
+            levels[level - 1].groupStart = range.upperBound
+            levels[level - 1].groupCount = 0
+        }
+    }
+
+    /// Also where some could not be removed and never will be: they are named elsewhere, and cost nothing but space.
+    mutating func tailsRemoved() {
+        tailLane = nil
+        for level in levels.indices {
+            levels[level].groupStart = checkpoint
+            levels[level].groupCount = 0
+            levels[level].inFlight = nil
+        }
+    }
+
+    mutating func headWasWritten(archived: LSN, now: UInt64) {
+        keepingLane = nil
+        headWritten = archived
+        lastHeadAt = now
+    }
+
+    mutating func truncated() { keepingLane = nil }
+
+    /// Writes what has to survive a crash into the slot's state.
+    func record(in slot: inout SlotState) {
+        slot.position = checkpoint
+        slot.archived = archived
+        slot.levels = levels
+        slot.lastSegment = lastSegment
+        if let started = uploads.last?.range.upperBound { slot.segmentsStarted = started }
+    }
+
+    private mutating func setPhase(_ phase: Upload.Phase, of range: Range<LSN>) {
+        guard let index = uploads.firstIndex(where: { $0.range == range }) else {
+            preconditionFailure("segment \(range.lowerBound) is not under way")
+        }
+        uploads[index].phase = phase
+    }
+
+    // MARK: What to do
+
+    /// What is to be begun now; it counts as under way from here on.
+    mutating func next(now: UInt64) -> [Action] {
+        var actions: [Action] = []
+        if let segment = nextSegment() {
+            uploads.append(Upload(range: segment))
+            actions.append(.shipSegment(segment))
+        }
+        if tailLane == nil, let action = nextTail(now: now) {
+            if case .compareAgain = action { return [action] }
+            tailLane = action
+            if case .shipTail(let range, let level) = action {
+                levels[level].inFlight = range
+                if level == 0 { lastTailAt = now }
+            }
+            actions.append(action)
+        }
+        if keepingLane == nil, let action = nextKeeping(now: now) {
+            keepingLane = action
+            if case .truncate(let lsn) = action { truncatedTo = lsn }
+            actions.append(action)
+        }
+        checkInvariants()
+        return actions
+    }
+
+    /// Whether everything that `finish` asked for is done.
+    var isFinished: Bool {
+        guard let target else { return false }
+        return archived >= target && uploads.isEmpty && tailLane == nil && keepingLane == nil && headWritten == archived
+    }
+
+    /// Bytes that are to be shipped now: the target where there is one.
+    private var limit: LSN { target.map { min($0, durable) } ?? durable }
+
+    private func segmentEnd(after lsn: LSN) -> LSN {
+        LSN((lsn.rawValue / settings.segmentSize + 1) * settings.segmentSize)
+    }
+
+    private func nextSegment() -> Range<LSN>? {
+        guard uploads.count < settings.uploadsInFlight, !uploads.contains(where: { $0.phase == .preparing }) else { return nil }
+        let start = uploads.last?.range.upperBound ?? checkpoint
+        let end = segmentEnd(after: start)
+        return end <= limit ? start..<end : nil
+    }
+
+    private func nextTail(now: UInt64) -> Action? {
+        if hasStaleTails {
+            let start = levels[0].groupStart
+            let first = LSN(start.rawValue / settings.segmentSize * settings.segmentSize)
+            return .removeTails(max(first, epochStart)..<segmentEnd(after: start))
+        }
+        guard uploads.isEmpty, segmentEnd(after: checkpoint) > limit else { return nil }
+        // A range that may be there already is shipped before anything else, whatever the interval says now.
+        for level in levels.indices.reversed() {
+            if let range = levels[level].inFlight { return .shipTail(range, level: level) }
+        }
+        let isDue = target != nil || isTailDue(now: now)
+        if target == nil, let merge = nextMerge() { return merge }
+        guard isDue, archived < limit else { return nil }
+        if comparesBeforeTails { return .compareAgain }
+        return .shipTail(archived..<limit, level: 0)
+    }
+
+    private func nextMerge() -> Action? {
+        for level in 0..<ShipperLimits.tailLevelMax where levels[level].groupCount >= ShipperLimits.tailsPerGroup {
+            // A level's last object ends where the group of the level below begins.
+            let end = level == 0 ? archived : levels[level - 1].groupStart
+            return .shipTail(levels[level].groupStart..<end, level: level + 1)
+        }
+        return nil
+    }
+
+    private func isTailDue(now: UInt64) -> Bool {
+        guard let interval = settings.tailInterval else { return false }
+        guard let lastTailAt else { return true }
+        return now >= lastTailAt + interval
+    }
+
+    private mutating func nextKeeping(now: UInt64) -> Action? {
+        if target != nil {
+            guard let target, archived >= target, uploads.isEmpty, tailLane == nil || isRemovingTails else { return nil }
+            if headWritten != archived { return .writeHead(archived: archived, checkpoint: checkpoint, durable: durable) }
+            return truncatesAtEnd ? nextTruncation(now: now) : nil
+        }
+        if headWritten != archived, isHeadDue(now: now) {
+            return .writeHead(archived: archived, checkpoint: checkpoint, durable: durable)
+        }
+        return nextTruncation(now: now)
+    }
+
+    private var isRemovingTails: Bool {
+        if case .removeTails = tailLane { true } else { false }
+    }
+
+    private func isHeadDue(now: UInt64) -> Bool {
+        let isIdle = uploads.isEmpty && tailLane == nil && (archived == durable || settings.tailInterval == nil)
+        if isIdle, now >= lastChangeAt + ShipperLimits.idleDelay { return true }
+        return headWritten == nil || now >= lastHeadAt + ShipperLimits.headInterval
+    }
+
+    private mutating func nextTruncation(now: UInt64) -> Action? {
+        guard let index = acknowledged.lastIndex(where: { $0.at + settings.settle <= now }) else { return nil }
+        acknowledged.removeFirst(index)
+        let settled = acknowledged[0].end
+        let size = settings.segmentSize
+        let closedEnd = durable.rawValue / size * size
+        // The newest closed segment is always kept.
+        guard closedEnd >= size else { return nil }
+        let bound = min(settled.rawValue, closedEnd - size)
+        guard bound > settings.retain else { return nil }
+        let lsn = LSN(bound - settings.retain)
+        // Less than a segment frees nothing.
+        guard lsn.rawValue / size > truncatedTo.rawValue / size else { return nil }
+        precondition(lsn <= checkpoint, "truncation past the checkpoint")
+        return .truncate(before: lsn)
+    }
+
+    /// Tails of a segment that is acknowledged are still in the archive.
+    var hasStaleTails: Bool { levels[0].groupStart < checkpoint }
+
+    /// The open segment has tails, or may have one.
+    private var hasTails: Bool {
+        archived > checkpoint || levels.contains { $0.inFlight != nil || $0.groupCount > 0 }
+    }
+
+    private func checkInvariants() {
+        precondition(checkpoint <= archived, "the checkpoint is past what is archived")
+        precondition(archived <= durable, "archived past the durable LSN")
+        precondition(uploads.last.map { $0.range.upperBound <= durable } ?? true, "a segment past the durable LSN")
+        if case .shipTail(let range, _) = tailLane {
+            precondition(range.upperBound <= durable, "a tail past the durable LSN")
+            precondition(range.upperBound <= segmentEnd(after: range.lowerBound), "a tail across a segment boundary")
+        }
+    }
+}

@@ -1,0 +1,87 @@
+import Archive
+import WAL
+
+/// One log's place in one archive, with patience: what is read and written there apart from objects and claims. Safe from any task.
+struct ArchiveAccess: Sendable {
+    let store: any ObjectStore
+    let layout: Layout
+    let patience: @Sendable () -> any RetryWait
+
+    /// Repeats what may be repeated: reads, and creations that are read back.
+    func retrying<T>(_ attempt: () async throws(ArchiveError) -> T) async throws(ArchiveError) -> T {
+        var patience = patience()
+        while true {
+            if Task.isCancelled { throw ArchiveError(.cancelled, "cancelled") }
+            do throws(ArchiveError) {
+                return try await attempt()
+            } catch where error.isRetryable {
+                try await patience.wait(after: error)
+            }
+        }
+    }
+
+    /// The bytes at `key`, or of the range of them; nil where the store says that nothing is there.
+    func bytes(_ key: ObjectKey, range: Range<UInt64>? = nil, limit: Int) async throws(ArchiveError) -> [UInt8]? {
+        try await retrying { () throws(ArchiveError) in
+            do throws(ArchiveError) {
+                return try await store.get(key, range: range, limit: limit)
+            } catch where error.code == .notFound {
+                return nil
+            }
+        }
+    }
+
+    func document<Document: ArchiveDocument>(
+        _ type: Document.Type, at key: ObjectKey
+    ) async throws(ArchiveError) -> Document? {
+        guard let bytes = try await bytes(key, limit: Document.sizeMax) else { return nil }
+        return try Document(decoding: bytes, key: key)
+    }
+
+    /// Creates a document, or finds one there; returns what is there then. One that was cut short is replaced.
+    func createOnce<Document: ArchiveDocument>(
+        _ document: Document, at key: ObjectKey
+    ) async throws(ArchiveError) -> Document {
+        let bytes = try document.encoded(for: key)
+        return try await retrying { () throws(ArchiveError) in
+            _ = try await store.create(key, bytes)
+            do throws(ArchiveError) {
+                if let found = try await self.document(Document.self, at: key) { return found }
+            } catch where error.code == .damaged {
+                try await store.replace(key, bytes)
+                if let found = try await self.document(Document.self, at: key) { return found }
+            }
+            throw ArchiveError(.damaged, "the store confirmed a document and does not return it", outcome: .unknown, key: key)
+        }
+    }
+
+    func replace(_ document: some ArchiveDocument, at key: ObjectKey) async throws(ArchiveError) {
+        let bytes = try document.encoded(for: key)
+        try await retrying { () throws(ArchiveError) in try await store.replace(key, bytes) }
+    }
+
+    /// The metadata of the object at a computable name; nil where nothing is, or something that was cut short or fails its own checks.
+    /// Its content is not read.
+    func metadata(_ kind: ObjectMetadata.Kind, _ epoch: EpochName, start: LSN) async throws(ArchiveError) -> ObjectMetadata? {
+        let key = layout.object(kind, epoch, start: start)
+        let size = try await retrying { () throws(ArchiveError) in try await store.head(key)?.size }
+        guard let size else { return nil }
+        // A store that ignores ranges sends it all anyway.
+        let hasRanges = await store.capabilities.contains(.rangeGet)
+        var wanted = hasRanges ? UInt64(ObjectDecoder.prefixSize) : size
+        guard wanted <= UInt64(ArchiveLimits.objectSizeMax) else { return nil }
+        do throws(ArchiveError) {
+            while let prefix = try await bytes(key, range: hasRanges ? 0..<max(1, min(wanted, size)) : nil, limit: Int(wanted)) {
+                if let found = try ObjectDecoder.metadata(prefix: prefix, key: key, start: start) {
+                    return found.objectSize == size ? found : nil
+                }
+                let needed = UInt64(try ObjectDecoder.metadataSize(prefix: prefix, key: key, start: start))
+                guard needed > wanted, needed <= size else { return nil }
+                wanted = needed
+            }
+            return nil
+        } catch where error.code == .damaged {
+            return nil
+        }
+    }
+}

@@ -1,0 +1,237 @@
+import Archive
+import WAL
+
+/// The start-up comparison: what the slot says, what the archive holds, what the log holds. Before the first upload, and again whenever the
+/// log's incarnation changes.
+///
+/// Adopts what is there and equal to the log, refuses what is past the log's end or different (`.diverged`), and steps back to
+/// where the archive ends where it lacks what was acknowledged. Writes nothing; the new slot state is the result.
+struct ArchiveComparison {
+    let session: ShipSession
+    let facts: LogFacts
+    let reader: LogReader
+    let access: ArchiveAccess
+    let worker: LogWorker
+
+    struct Outcome {
+        var slot: SlotState
+        /// What the archive's head document says; nil without one.
+        var headWritten: LSN?
+        /// Something lies or may lie beyond a hole, so that the names of tails are to be looked at once more when the hole is filled.
+        var comparesBeforeTails: Bool
+        /// Objects were taken for archived: the claim is looked at before they count.
+        var hasAdopted: Bool
+    }
+
+    private var size: UInt64 { facts.segmentSize }
+
+    func run(_ slot: SlotState) async throws(ShipperError) -> Outcome {
+        let head = try await archive { () throws(ArchiveError) in
+            try await access.document(HeadDocument.self, at: access.layout.head(session.epoch))
+        }
+        try requireNotPast(head?.archived ?? .zero, "the archive's head document", access.layout.head(session.epoch))
+        let isKnown = slot.epochNumber == session.epoch.number && slot.epoch == session.epoch.id
+        var state = slot
+        var comparesAgain = false
+        if isKnown {
+            try requireNotPast(slot.archived, "the slot \(access.layout.log)", nil)
+            comparesAgain = try await stepBackIfBehind(&state)
+        } else {
+            try await begin(&state)
+        }
+        let before = state
+        try await walkSegments(&state)
+        try await walkTails(&state)
+        let hasAdopted = state.archived > before.archived || state.position > before.position
+        let boundary = LSN((state.position.rawValue / size + 1) * size)
+        // A tail of the segment that is being filled in again may be there under another range.
+        if !isKnown || state.archived < slot.archived { comparesAgain = comparesAgain || boundary <= facts.durable }
+        return Outcome(slot: state, headWritten: head?.archived, comparesBeforeTails: comparesAgain, hasAdopted: hasAdopted)
+    }
+
+    private func requireNotPast(_ lsn: LSN, _ what: String, _ key: ObjectKey?) throws(ShipperError) {
+        guard lsn <= facts.durable else {
+            throw .archive(ArchiveError(
+                .diverged, "\(what) reaches LSN \(lsn), past the end of this log at LSN \(facts.durable)", key: key, lsn: facts.durable,
+                hint: "this log was set back (an old copy or snapshot of the machine); restore it from the archive"))
+        }
+    }
+
+    // MARK: Where to begin
+
+    /// A slot that knows nothing of this epoch: at the epoch's start, or, where the log has lost that part already, at the segment that
+    /// holds the log's head, if the archive has all before it.
+    private func begin(_ state: inout SlotState) async throws(ShipperError) {
+        let segmentStart = LSN(facts.head.rawValue / size * size)
+        let position = max(session.epochStart, segmentStart)
+        state = SlotState(
+            kind: .destination, logID: state.logID, position: position, epoch: session.epoch.id, generation: state.generation)
+        .with(archiveID: session.archiveID, capabilities: await access.store.capabilities)
+        state.epochNumber = session.epoch.number
+        state.epochStart = session.epochStart
+        state.archived = position
+        for level in state.levels.indices { state.levels[level].groupStart = position }
+        guard position > session.epochStart else {
+            guard facts.head <= session.epochStart else {
+                throw .behind(missing: session.epochStart, head: facts.head, message: "the slot was lost")
+            }
+            return
+        }
+        let before = max(session.epochStart, LSN(position.rawValue - size))
+        let found = try await archive { () throws(ArchiveError) in
+            try await access.metadata(.segment, session.epoch, start: before)
+        }
+        guard let found, found.end == position else {
+            throw .behind(missing: before, head: facts.head, message: "this log has not been archived here up to where it begins")
+        }
+        state.lastSegment = SlotState.ShippedObject(digest: found.rawDigest.bytes, range: found.start..<found.end)
+    }
+
+    /// The last segment object must be what the slot says. Where it is gone, the slot goes back to the end of the newest one that
+    /// is there, as long as the log still has what is to be shipped again.
+    private func stepBackIfBehind(_ state: inout SlotState) async throws(ShipperError) -> Bool {
+        guard let last = state.lastSegment else { return false }
+        var start = last.range.lowerBound
+        var isBehind = false
+        while true {
+            let found = try await archive { () throws(ArchiveError) in
+                try await access.metadata(.segment, session.epoch, start: start)
+            }
+            if let found {
+                if start == last.range.lowerBound, found.rawDigest.bytes != last.digest || found.end != last.range.upperBound {
+                    throw .archive(ArchiveError(
+                        .diverged, "the newest object is not the one that was archived", key: access.layout.segment(session.epoch, start: start),
+                        lsn: start, hint: "somebody has written here; nothing was changed"))
+                }
+                guard isBehind else { return false }
+                stepBack(&state, to: found.end, after: SlotState.ShippedObject(digest: found.rawDigest.bytes, range: found.start..<found.end))
+                return true
+            }
+            isBehind = true
+            guard start >= facts.head else {
+                throw .behind(missing: start, head: facts.head, message: "objects that were acknowledged are gone")
+            }
+            if start == session.epochStart {
+                stepBack(&state, to: start, after: nil)
+                return true
+            }
+            start = max(session.epochStart, LSN((start.rawValue - 1) / size * size))
+        }
+    }
+
+    private func stepBack(_ state: inout SlotState, to position: LSN, after last: SlotState.ShippedObject?) {
+        state.position = position
+        state.archived = position
+        state.lastSegment = last
+        regroup(&state, at: position)
+    }
+
+    /// Groups of tails begin anew.
+    private func regroup(_ state: inout SlotState, at lsn: LSN) {
+        for level in state.levels.indices {
+            state.levels[level].inFlight = nil
+            state.levels[level].groupStart = lsn
+            state.levels[level].groupCount = 0
+        }
+    }
+
+    // MARK: What is there
+
+    private func walkSegments(_ state: inout SlotState) async throws(ShipperError) {
+        for _ in 0..<ShipperLimits.comparisonObjectsMax {
+            let start = state.position
+            guard let found = try await adoptable(.segment, start) else { return }
+            state.lastSegment = SlotState.ShippedObject(digest: found.rawDigest.bytes, range: found.start..<found.end)
+            let hadTails = state.archived > start || state.levels[0].groupStart < start || state.levels.contains { $0.inFlight != nil }
+            state.position = found.end
+            state.archived = max(state.archived, found.end)
+            // Its tails may not have been removed yet.
+            if !hadTails { regroup(&state, at: start) }
+            for level in state.levels.indices { state.levels[level].inFlight = nil }
+        }
+    }
+
+    /// From the checkpoint over the tails, highest level first, as a reader goes.
+    private func walkTails(_ state: inout SlotState) async throws(ShipperError) {
+        var end = state.position
+        var digests = state.levels.map(\.lastDigest)
+        for _ in 0..<ShipperLimits.comparisonObjectsMax {
+            var found: ObjectMetadata?
+            var foundLevel = 0
+            for level in (0...ShipperLimits.tailLevelMax).reversed() where found == nil {
+                found = try await adoptable(.tail(level: level), end)
+                foundLevel = level
+            }
+            guard let found else { break }
+            digests[foundLevel] = found.rawDigest.bytes
+            end = found.end
+        }
+        guard end != state.archived else { return }
+        // The tail that was in flight has arrived: its retry adopts it.
+        if let inFlight = state.levels[0].inFlight, inFlight.lowerBound == state.archived, inFlight.upperBound == end { return }
+        state.archived = end
+        if state.levels[0].groupStart >= state.position { regroup(&state, at: end) }
+        for level in digests.indices { state.levels[level].lastDigest = digests[level] }
+    }
+
+    /// The object at a computable name, if its range and bytes are the log's. Nil: nothing is there, or something that fails its own
+    /// checks, which is replaced when its turn comes.
+    private func adoptable(_ kind: ObjectMetadata.Kind, _ start: LSN) async throws(ShipperError) -> ObjectMetadata? {
+        let key = access.layout.object(kind, session.epoch, start: start)
+        let bytes = try await archive { () throws(ArchiveError) in try await access.bytes(key, limit: ArchiveLimits.objectSizeMax) }
+        guard let bytes else { return nil }
+        let (facts, reader, session) = (facts, reader, session)
+        return try await worker.perform(.heavy) { () throws(ShipperError) in
+            let found: ObjectDecoder.Decoded
+            do throws(ArchiveError) {
+                found = try ObjectDecoder.decode(bytes, key: key, start: start)
+            } catch where error.code == .damaged {
+                return nil
+            } catch {
+                throw .archive(error)
+            }
+            let metadata = found.metadata
+            func diverged(_ what: String) -> ShipperError {
+                .archive(ArchiveError(
+                    .diverged, what, key: key, lsn: start,
+                    hint: "another writer, or this log with another history, has written here; nothing was changed"))
+            }
+            guard metadata.logID == session.logID, metadata.archiveID == session.archiveID, metadata.epoch == session.epoch, metadata.kind == kind
+            else { throw diverged("the archive holds an object of log \(metadata.logID), epoch \(metadata.epoch) here") }
+            guard metadata.end <= facts.durable else {
+                throw diverged("the archive holds an object up to LSN \(metadata.end), past the end of this log at LSN \(facts.durable)")
+            }
+            // What the log has given up already cannot be compared.
+            let from = max(start, facts.head)
+            if from < metadata.end {
+                let ours: VerifiedRange
+                do throws(WALError) {
+                    ours = try reader.verifiedRange(from..<metadata.end)
+                } catch {
+                    throw .log(error)
+                }
+                guard found.raw[Int(from.distance(from: start))...] == ours.bytes[...] else {
+                    throw diverged("the archive holds other bytes than this log")
+                }
+            }
+            return metadata
+        }
+    }
+
+    private func archive<T>(_ body: () async throws(ArchiveError) -> T) async throws(ShipperError) -> T {
+        do throws(ArchiveError) {
+            return try await body()
+        } catch {
+            throw .archive(error)
+        }
+    }
+}
+
+extension SlotState {
+    fileprivate func with(archiveID: ArchiveID, capabilities: StoreCapabilities) -> SlotState {
+        var state = self
+        state.archiveID = archiveID.bytes
+        state.capabilities = capabilities.rawValue
+        return state
+    }
+}

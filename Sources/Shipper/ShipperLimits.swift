@@ -1,0 +1,27 @@
+/// Every number of the shipper that no setting changes, with its unit and its reason.
+public enum ShipperLimits {
+    /// Tails of one level that are shipped again as one of the next: a restore then fetches at most 31 of each level (lesson: ten
+    /// thousand small objects, fetched one after another).
+    public static let tailsPerGroup: UInt32 = 32
+    /// The highest level that tails are merged into.
+    public static let tailLevelMax = 3
+    /// Nanoseconds between two writes of the head document while there is something to ship: it is a hint, and costs a request.
+    public static let headInterval: UInt64 = 10_000_000_000
+    /// Nanoseconds without anything to ship after which a log counts as idle and its head is written a last time.
+    public static let idleDelay: UInt64 = 2_000_000_000
+    /// Nanoseconds between two looks at the durable LSN at most: one read of two pages that are in the page cache.
+    public static let pollInterval: UInt64 = 100_000_000
+    /// Nanoseconds between two tails at least: below, requests cost more than the loss that they save.
+    public static let tailIntervalMin: UInt64 = 10_000_000
+    /// Closed segments uploaded at one time: each holds a compressed segment (up to 1 GiB) in memory.
+    public static let uploadsInFlight = 1...64
+    /// Objects that the start-up comparison walks over beyond the checkpoint: 32 tails of each level are the most that a segment
+    /// leaves, and segments that a lost slot leaves are found by the thousand.
+    static let comparisonObjectsMax = 1 << 20
+    /// Positions in the lag meter: one a poll, thinned by half when full.
+    static let lagSamplesMax = 1024
+    /// Seconds. The first pause after a failed request; they grow from here to the setting.
+    static let retryDelayFirst = 0.2
+    /// Seconds. The longest pause that a store may ask for: a day would be an outage that nobody sees.
+    static let retryAfterMax = 300.0
+}
