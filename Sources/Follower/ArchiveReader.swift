@@ -16,10 +16,13 @@ public struct ArchiveReader: Sendable {
     public let floor: FloorDocument?
     let access: ArchiveAccess
 
+    /// What a command does that somebody waits for: each request is tried for a minute, then it says what is wrong.
+    public static let retryPolicy = RetryPolicy(deadline: 60, delayMax: 10)
+
     /// Opens the archive of `log` in `store`. Throws `.notFound` where there is none, `.invalid` and `.damaged` for documents that break the
     /// format, and what the store throws when patience ends.
     public static func open(
-        store: any ObjectStore, log: LogName, patience: @escaping @Sendable () -> any RetryWait = { ReaderPatience() }
+        store: any ObjectStore, log: LogName, patience: @escaping @Sendable () -> any RetryWait = { RetryTimer(ArchiveReader.retryPolicy) }
     ) async throws(ArchiveError) -> ArchiveReader {
         let layout = Layout(log: log)
         let access = ArchiveAccess(store: store, layout: layout, patience: patience)

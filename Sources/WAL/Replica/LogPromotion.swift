@@ -1,9 +1,15 @@
 /// Makes a replica a log that can be written: the only thing that does.
-public enum LogPromotion {
+///
+/// Holds the writer's lock from `begin` to `close`. Until `finish` has written the facts the log is the replica that it was, with bytes past its
+/// end at most: a crash at any moment leaves something that can be promoted again. Not for two threads at once.
+public final class LogPromotion {
     /// What is to be promoted, as it was found.
     public struct Candidate: Sendable {
         public let logID: LogID
+        public let segmentSize: Int
         public let epochs: EpochTable
+        /// The first record.
+        public let head: LSN
         /// Where the replica ends: the new epoch's start.
         public let end: LSN
         /// False: it is no replica, and nothing is to be done.
@@ -20,11 +26,232 @@ public enum LogPromotion {
         }
     }
 
-    /// Promotes the log in `directory`: `claim` is given what was found and returns the new epoch (claimed on the archives where those are at hand;
-    /// it runs before anything changes), after those that others claimed before and never wrote in, so that numbers follow one another. Then one write of the facts begins that epoch at the log's end, raises the floor to it,
-    /// takes the directory for its own, and clears the replica flag; all durable on return. The writer's lock is held throughout.
+    public let candidate: Candidate
+    /// The history so far: the replica's, and what `takeIn` added.
+    public private(set) var epochs: EpochTable
+    /// Where the log ends so far: what `takeIn` took in is counted.
+    public private(set) var end: LSN
+    /// Where the next applied bytes go: at or past the end.
+    public private(set) var position: LSN
+
+    private let paths: LogPaths
+    private let fileSystem: any FileSystem
+    private let time: any TimeSource
+    private let control: ControlFile
+    private let medium: SegmentDirectory
+    private let lock: any File
+    private var facts: Facts
+    private var current: (index: UInt64, file: any File)?
+    private var longest = 0
+
+    /// Takes the writer's lock of the log in `directory` and, where it is a replica, reads all of it. Blocks its thread for that long.
     ///
-    /// Throws `.locked` while somebody writes, what opening a log throws, and what `claim` throws; then the replica is as before.
+    /// Throws `.locked` while somebody writes, and what opening a log throws; then everything is as before.
+    public static func begin(directory: String) throws(WALError) -> LogPromotion {
+        try begin(directory: directory, fileSystem: LinuxFileSystem(), time: LinuxTimeSource())
+    }
+
+    package static func begin(directory: String, fileSystem: any FileSystem, time: any TimeSource) throws(WALError) -> LogPromotion {
+        let paths = LogPaths(directory: directory)
+        let opener = LogOpener(
+            paths: paths, kind: .directory(segmentSize: nil), fileSystem: fileSystem, time: time, configuration: .init())
+        let (place, what) = try opener.look()
+        guard place == .log else {
+            throw WALError.notALog(path: directory, reason: place == .vacant ? "there is no control file" : what)
+        }
+        try ControlFile.requireIdentity(paths, fileSystem)
+        let lock = try LogLock.takeWriter(paths, fileSystem)
+        do throws(WALError) {
+            let admitted = try opener.admit(writable: true)
+            do throws(WALError) {
+                return try LogPromotion(paths, fileSystem, time, lock, admitted)
+            } catch {
+                admitted.control.close()
+                throw error
+            }
+        } catch {
+            lock.close()
+            throw error
+        }
+    }
+
+    private init(
+        _ paths: LogPaths, _ fileSystem: any FileSystem, _ time: any TimeSource, _ lock: any File, _ admitted: LogOpener.Admitted
+    ) throws(WALError) {
+        let identity = admitted.control.identity
+        let medium = SegmentDirectory(
+            paths: paths, fileSystem: fileSystem, logID: identity.logID, windowSize: identity.segmentSize)
+        let isReplica = admitted.isCopied || admitted.facts.isReplica
+        var found = admitted.facts
+        var end = admitted.facts.floor
+        if isReplica {
+            let recovery = Recovery(
+                paths: paths, fileSystem: fileSystem, control: admitted.control, medium: medium,
+                slots: SlotDirectory(paths: paths, fileSystem: fileSystem), configuration: .init(verify: .full),
+                boot: try fileSystem.bootID(), incarnation: .random(), factsAreDue: false)
+            let result = try recovery.run(facts: admitted.facts, epochs: admitted.epochs, isCopied: admitted.isCopied)
+            found = result.facts
+            end = result.end
+        }
+        candidate = Candidate(
+            logID: identity.logID, segmentSize: Int(identity.segmentSize), epochs: admitted.epochs, head: found.head, end: end,
+            isReplica: isReplica)
+        epochs = admitted.epochs
+        self.end = end
+        position = end
+        facts = found
+        self.paths = paths
+        self.fileSystem = fileSystem
+        self.time = time
+        self.lock = lock
+        self.medium = medium
+        control = admitted.control
+    }
+
+    deinit { current?.file.close() }
+
+    /// The replica's raw bytes of a range between its head and its end.
+    public func bytes(_ range: Range<LSN>) throws(WALError) -> [UInt8] {
+        precondition(range.lowerBound >= candidate.head, "the range lies in the replica")
+        precondition(range.upperBound <= end, "the range lies in the replica")
+        let head = candidate.head
+        let reader = medium.makeReader(head: { head })
+        var bytes = [UInt8](repeating: 0, count: Int(range.upperBound.distance(from: range.lowerBound)))
+        let count = unsafe try bytes.withMutableBytes { buffer throws(WALError) in
+            try unsafe reader.read(into: buffer, at: range.lowerBound)
+        }
+        guard count == bytes.count else {
+            throw .corruption(lsn: range.lowerBound.advanced(by: UInt64(count)), reason: "the log's files end before its last record")
+        }
+        return bytes
+    }
+
+    /// Writes archived bytes behind the replica's end, in order. They are part of the log after `takeIn`.
+    public func apply(_ bytes: [UInt8], at lsn: LSN) throws(WALError) {
+        precondition(candidate.isReplica, "only a replica takes in what it has not written")
+        precondition(lsn == position, "archived bytes are applied in order: \(lsn) is not \(position)")
+        // What a torn tail left behind the end must not be read as if it had been applied.
+        if current == nil { try cut() }
+        var offset = 0
+        while offset < bytes.count {
+            let file = try openWindow(position.rawValue / medium.windowSize)
+            let inWindow = position.rawValue % medium.windowSize
+            let count = min(bytes.count - offset, Int(medium.windowSize - inWindow))
+            unsafe try bytes.withBytes { buffer throws(WALError) in
+                try unsafe file.write(UnsafeRawBufferPointer(rebasing: buffer[offset..<offset + count]), at: inWindow)
+            }
+            offset += count
+            position = position.advanced(by: UInt64(count))
+        }
+    }
+
+    /// Makes what was applied a part of the log as far as it is whole records and batches, verifying every frame. `inherited` are the epochs after
+    /// the current one that the archive tells of, each with its start; those that begin past the applied bytes do not count. Returns the new end.
+    @discardableResult
+    public func takeIn(_ inherited: [Epoch]) throws(WALError) -> LSN {
+        try endWindow()
+        var table = epochs
+        for epoch in inherited where epoch.start <= position && epoch.start >= end { try table.beginClaimed(epoch) }
+        let head = candidate.head
+        let firstFrames = FirstFrames()
+        let cursor = FrameCursor(
+            reader: medium.makeReader(head: { head }), checksums: FrameChecksums(logID: candidate.logID, epochs: table),
+            maxRecordSize: LogLimits.maxRecordSizeMax, position: end, limit: position)
+        var reached = end
+        scan: while cursor.position < position {
+            switch try cursor.next() {
+            case .record(let record):
+                firstFrames.note(record.lsn, segmentSize: medium.windowSize)
+                longest = max(longest, record.count)
+                if !record.continuesBatch { reached = record.endLSN }
+            case .end, .fault(.beyondEnd): break scan
+            case .fault(let fault): throw .corruption(lsn: cursor.position, reason: fault.reason)
+            }
+        }
+        try firstFrames.write(medium, upTo: reached, after: candidate.end)
+        for epoch in inherited where epoch.start <= reached && epoch.start >= end { try epochs.beginClaimed(epoch) }
+        end = reached
+        position = reached
+        return reached
+    }
+
+    /// Begins the last of `claimed` at the log's end, after those that others claimed before and never wrote in, so that numbers follow one another.
+    /// One write of the facts does it: it raises the floor to the end, takes the directory for its own, and clears the replica flag.
+    /// All is durable on return. On an error the replica is as before.
+    public func finish(_ claimed: [ClaimedEpoch]) throws(WALError) -> Epoch {
+        precondition(candidate.isReplica, "a log that is no replica is not promoted")
+        precondition(!claimed.isEmpty, "a promotion begins an epoch")
+        precondition(position == end, "what was applied was taken in")
+        var table = epochs
+        for claim in claimed { try table.beginClaimed(Epoch(number: claim.number, id: claim.id, start: end)) }
+        try endWindow()
+        // The tail becomes a fresh, synced copy: nothing of what was copied or restored is taken for durable unread.
+        try cut()
+        return try LogLock.underMaintenance(paths, fileSystem, time) { () throws(WALError) in
+            // A copied directory may never have reached the disk.
+            for index in try medium.windows() {
+                let file = try fileSystem.open(paths.segment(index), .read)
+                defer { file.close() }
+                try file.sync()
+            }
+            try fileSystem.syncDirectory(paths.directory)
+            var facts = facts
+            facts.floor = end
+            facts.discardFrom = nil
+            facts.isReplica = false
+            facts.maxRecordSize = max(facts.maxRecordSize, longest)
+            facts.controlInode = try control.file.status().inode
+            _ = try control.writeFacts(facts, epochs: table)
+            epochs = table
+            return table.current
+        }
+    }
+
+    /// Lets go of the log. Nothing else is called afterwards.
+    public func close() {
+        current?.file.close()
+        current = nil
+        control.close()
+        lock.close()
+    }
+
+    private func cut() throws(WALError) {
+        try LogLock.underMaintenance(paths, fileSystem, time) { () throws(WALError) in
+            let cut = try medium.prepareCut(from: end, to: end, firstFrames: [:])
+            control.live.incarnation = .random()
+            try medium.finish(cut)
+        }
+    }
+
+    /// The window that bytes are applied to: nothing lies behind the end, so every other than the one that holds it is new.
+    private func openWindow(_ index: UInt64) throws(WALError) -> any File {
+        if let current, current.index == index { return current.file }
+        try endWindow()
+        let path = paths.segment(index)
+        if try fileSystem.status(path) != nil {
+            let file = try fileSystem.open(path, .readWrite)
+            current = (index, file)
+            return file
+        }
+        let file = try fileSystem.open(path, .createNew)
+        current = (index, file)
+        try file.allocate(offset: 0, length: medium.windowSize + UInt64(SegmentFoot.size))
+        let header = SegmentFoot.Header(logID: medium.logID, index: index, segmentSize: medium.windowSize)
+        try file.write(SegmentFoot.encodeFresh(header), at: medium.windowSize)
+        return file
+    }
+
+    private func endWindow() throws(WALError) {
+        guard let current else { return }
+        try current.file.sync()
+        current.file.close()
+        self.current = nil
+    }
+}
+
+extension LogPromotion {
+    /// Promotes the log in `directory`: `claim` is given what was found and returns the new epoch, after those that others claimed before and never
+    /// wrote in. A log that is no replica is left as it is. Throws as `begin` and `finish`, and what `claim` throws; then the replica is as before.
     public static func promote<E: Error>(
         directory: String, claim: (Candidate) async throws(E) -> [ClaimedEpoch]
     ) async throws -> Epoch {
@@ -35,51 +262,10 @@ public enum LogPromotion {
         directory: String, fileSystem: any FileSystem, time: any TimeSource,
         claim: (Candidate) async throws(E) -> [ClaimedEpoch]
     ) async throws -> Epoch {
-        let paths = LogPaths(directory: directory)
-        let opener = LogOpener(
-            paths: paths, kind: .directory(segmentSize: nil), fileSystem: fileSystem, time: time, configuration: .init())
-        let (place, what) = try opener.look()
-        guard place == .log else {
-            throw WALError.notALog(path: directory, reason: place == .vacant ? "there is no control file" : what)
-        }
-        try ControlFile.requireIdentity(paths, fileSystem)
-        let lock = try LogLock.takeWriter(paths, fileSystem)
-        defer { lock.close() }
-        let admitted = try opener.admit(writable: true)
-        defer { admitted.control.close() }
-        guard admitted.isCopied || admitted.facts.isReplica else { return admitted.epochs.current }
-        let medium = SegmentDirectory(
-            paths: paths, fileSystem: fileSystem, logID: admitted.control.identity.logID,
-            windowSize: admitted.control.identity.segmentSize)
-        let recovery = Recovery(
-            paths: paths, fileSystem: fileSystem, control: admitted.control, medium: medium,
-            slots: SlotDirectory(paths: paths, fileSystem: fileSystem), configuration: .init(verify: .full),
-            boot: try fileSystem.bootID(), incarnation: .random(), factsAreDue: false)
-        let found = try recovery.run(facts: admitted.facts, epochs: admitted.epochs, isCopied: admitted.isCopied)
-        let claimed = try await claim(
-            Candidate(logID: medium.logID, epochs: admitted.epochs, end: found.end, isReplica: true))
-        return try LogLock.underMaintenance(paths, fileSystem, time) { () throws(WALError) in
-            // The tail becomes a fresh, synced copy: nothing of what was copied or restored is taken for durable unread.
-            let cut = try medium.prepareCut(from: found.end, to: found.end, firstFrames: [:])
-            admitted.control.live.incarnation = .random()
-            try medium.finish(cut)
-            var epochs = admitted.epochs
-            for claim in claimed { try epochs.beginClaimed(Epoch(number: claim.number, id: claim.id, start: found.end)) }
-            precondition(epochs.current.start == found.end && !claimed.isEmpty, "a promotion begins an epoch")
-            // A copied directory may never have reached the disk.
-            for index in try medium.windows() {
-                let file = try fileSystem.open(paths.segment(index), .read)
-                defer { file.close() }
-                try file.sync()
-            }
-            var facts = found.facts
-            facts.floor = found.end
-            facts.discardFrom = nil
-            facts.isReplica = false
-            facts.controlInode = try admitted.control.file.status().inode
-            _ = try admitted.control.writeFacts(facts, epochs: epochs)
-            return epochs.current
-        }
+        let promotion = try begin(directory: directory, fileSystem: fileSystem, time: time)
+        defer { promotion.close() }
+        guard promotion.candidate.isReplica else { return promotion.epochs.current }
+        return try promotion.finish(try await claim(promotion.candidate))
     }
 }
 

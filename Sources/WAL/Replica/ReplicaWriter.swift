@@ -109,6 +109,8 @@ public final class ReplicaWriter {
         head: LSN, epochs: EpochTable, maxRecordSize: Int = LogLimits.maxRecordSizeDefault, limit: LSN? = nil, through: LSN? = nil
     ) throws(WALError) -> LSN {
         precondition(head >= start, "the head lies in what was written")
+        // The segment that a head lies inside of belongs to the log even while it is empty.
+        if position == start && start.rawValue % segmentSize != 0 { _ = try open(start.rawValue / segmentSize) }
         try endSegment()
         let directory = SegmentDirectory(paths: paths, fileSystem: fileSystem, logID: logID, windowSize: segmentSize)
         let firstFrames = FirstFrames()
@@ -191,7 +193,7 @@ public final class ReplicaWriter {
 }
 
 /// Where the first frame of each segment begins, as it was come across.
-private final class FirstFrames {
+final class FirstFrames {
     private var found: [UInt64: LSN] = [:]
 
     func note(_ lsn: LSN, segmentSize: UInt64) {
@@ -199,8 +201,9 @@ private final class FirstFrames {
         if found[index] == nil { found[index] = lsn }
     }
 
-    func write(_ directory: SegmentDirectory, upTo end: LSN) throws(WALError) {
-        for (index, lsn) in found where lsn < end {
+    /// `after`: windows that begin below it were known before.
+    func write(_ directory: SegmentDirectory, upTo end: LSN, after known: LSN = .zero) throws(WALError) {
+        for (index, lsn) in found where lsn < end && index * directory.windowSize >= known.rawValue {
             let segment = try directory.fileSystem.open(directory.paths.segment(index), .readWrite)
             defer { segment.close() }
             let header = SegmentFoot.Header(logID: directory.logID, index: index, segmentSize: directory.windowSize)
