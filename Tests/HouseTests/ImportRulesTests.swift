@@ -8,8 +8,8 @@ import Testing
         "Archive": [
             "WAL", "CCurl", "CZstd", "CXXHash", "Crypto", "Dispatch", "FoundationEssentials", "Glibc", "Synchronization",
         ],
-        "Shipper": ["WAL", "Archive", "Logging", "FoundationEssentials", "Synchronization"],
-        "Follower": ["WAL", "Archive", "Logging", "FoundationEssentials", "Synchronization"],
+        "Shipper": ["WAL", "Archive", "Logging", "Dispatch", "FoundationEssentials", "Synchronization"],
+        "Follower": ["WAL", "Archive", "Logging", "Dispatch", "FoundationEssentials", "Synchronization"],
         "walshipd": [
             "WAL", "Archive", "Shipper", "Follower", "ArgumentParser", "Configuration", "Crypto", "Foundation", "HTTPTypes",
             "Hummingbird", "HummingbirdCore", "Logging", "NIOCore", "NIOPosix", "ServiceLifecycle", "Subprocess",
