@@ -11,10 +11,10 @@ import Testing
         var random = SeededGenerator(seed: seed)
         try await withTemporaryDirectory { scratch async throws in
             let log = "\(scratch)/log"
-            var acknowledged: [String: String] = [:]
+            var acknowledged: Set<String> = []
             for round in 0..<20 {
                 // Between a line and a few hundred bytes, so that frames cross segments everywhere.
-                let lines = (0..<20_000).map { "\(round)-\($0)-" + String(repeating: "x", count: Int.random(in: 0..<200, using: &random)) }
+                let lines = (0..<2000).map { "\(round)-\($0)-" + String(repeating: "x", count: Int.random(in: 0..<200, using: &random)) }
                 let input = "\(scratch)/input"
                 try Data(lines.joined(separator: "\n").utf8).write(to: URL(filePath: input))
                 let sync = Bool.random(using: &random) ? "each" : "batch"
@@ -26,13 +26,12 @@ import Testing
                 }
                 if sync == "batch" { try await Task.sleep(for: .microseconds(Int.random(in: 0..<5000, using: &random))) }
                 append.process.kill()
-                for (line, lsn) in zip(lines, append.lines) { acknowledged[lsn] = line }
+                for (line, lsn) in zip(lines, append.lines) { acknowledged.insert("{\"lsn\":\"\(lsn)\",\"data\":\"\(line)\"}") }
 
                 let cat = try await CommandProcess.run(["cat", "--log", log, "--format", "json"], in: scratch)
                 #expect(cat.code == 0, "round \(round), seed \(seed): \(cat.error)")
-                let there = Set(cat.lines)
-                let lost = acknowledged.filter { !there.contains("{\"lsn\":\"\($0.key)\",\"data\":\"\($0.value)\"}") }
-                #expect(lost.isEmpty, "round \(round), WALSHIP_TEST_SEED=\(seed): \(lost.count) of \(acknowledged.count) lost, \(lost.keys.sorted().prefix(5))")
+                let lost = acknowledged.subtracting(cat.lines)
+                #expect(lost.isEmpty, "round \(round), WALSHIP_TEST_SEED=\(seed): \(lost.count) of \(acknowledged.count) lost, \(lost.sorted().prefix(3))")
             }
             #expect(acknowledged.count >= 20, "seed \(seed)")
             let verified = try await CommandProcess.run(["verify", "--log", log], in: scratch)
