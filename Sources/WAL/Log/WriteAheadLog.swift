@@ -25,7 +25,11 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
     /// Truncation and pins come one at a time, and never beside the end of the store's use.
     private let housekeeping = Mutex(())
 
-    private enum Lifecycle { case open, closed }
+    private enum Lifecycle: Equatable {
+        case open
+        /// Where the log began when it was closed.
+        case closed(head: LSN)
+    }
 
     /// Opens the log that `store` holds, recovering what a crash left, or begins one.
     /// On an error nothing is open, and what was there is as before.
@@ -147,7 +151,14 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
     // MARK: Positions
 
     /// The first record that is still there, or the end of an empty log.
-    public var headLSN: LSN { lifecycle.withLock { $0 == .open ? store.headLSN : core.committer.durable } }
+    public var headLSN: LSN {
+        lifecycle.withLock { state in
+            switch state {
+            case .open: store.headLSN
+            case .closed(let head): head
+            }
+        }
+    }
     /// Everything below is in the page cache, nothing missing before it.
     public var writtenLSN: LSN { core.written() }
     /// Everything below is on stable storage.
@@ -181,7 +192,8 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
     public func iterFrom(_ lsn: LSN, ifTruncated: IfTruncated = .fail, upTo limit: ReadLimit = .durable) -> RecordSequence {
         let head = headLSN
         let start: Result<LSN, WALError> =
-            lsn >= head ? .success(lsn) : ifTruncated == .startAtHead ? .success(head) : .failure(.positionLost(head: head))
+            !isOpen ? .failure(.stopped(cause: .closed))
+            : lsn >= head ? .success(lsn) : ifTruncated == .startAtHead ? .success(head) : .failure(.positionLost(head: head))
         return RecordSequence(source: source, start: start, end: limit == .written ? writtenLSN : durableLSN)
     }
 
@@ -189,7 +201,7 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
         // The sequence keeps the log open: nobody else may refer to it any more.
         RecordSource(
             makeReader: { () throws(WALError) in
-                guard self.lifecycle.withLock({ $0 == .open }) else { throw .stopped(cause: .closed) }
+                guard self.isOpen else { throw .stopped(cause: .closed) }
                 return self.store.makeReader()
             },
             checksums: FrameChecksums(logID: logID, epochs: epochs), maxRecordSize: maxRecordSize,
@@ -226,8 +238,10 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
         }
     }
 
+    private var isOpen: Bool { lifecycle.withLock { $0 == .open } }
+
     private func requireOpen() throws(WALError) {
-        if lifecycle.withLock({ $0 == .closed }) { throw .stopped(cause: .closed) }
+        if !isOpen { throw .stopped(cause: .closed) }
         // A copy or a restored log stays as it is until it is promoted.
         if isReplica { throw .stopped(cause: .replica) }
     }
@@ -235,15 +249,16 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
     // MARK: Closing
 
     /// Makes everything appended durable and lets go of the log: another may open it on return. Appends under way finish; later ones throw
-    /// `.stopped`. Nothing may iterate any more. A second call does nothing.
+    /// `.stopped`, and so does an iteration that begins later; one under way must have ended. A second call does nothing.
     ///
     /// - Throws: `.stopped` when the last flush failed; the log is closed all the same.
     public func close() throws(WALError) { try end(flush: true) }
 
     private func end(flush: Bool) throws(WALError) {
         let isFirst = lifecycle.withLock { state in
-            defer { state = .closed }
-            return state == .open
+            guard state == .open else { return false }
+            state = .closed(head: store.headLSN)
+            return true
         }
         guard isFirst else { return }
         core.closeTail()

@@ -56,7 +56,7 @@ package final class SimulatedFile: File {
         try run(.truncate) { file, cache, space throws(SimulatedErrno) in
             let size = try SimulatedFile.range(size, 0).lowerBound
             // A real process would get SIGBUS when it touches what was cut off.
-            precondition(size >= file.size || file.mappings == 0, "\(self.path) is cut while it is mapped")
+            precondition(size >= file.size || size >= file.mappedEnds.max() ?? 0, "\(self.path) is cut where it is mapped")
             try file.truncate(to: size, cache, space: &space)
         }
     }
@@ -75,10 +75,12 @@ package final class SimulatedFile: File {
             let page = SimulatedFileNode.pageSize
             precondition(range.upperBound <= (file.size + page - 1) / page * page, "\(self.path) is mapped past its end")
             file.mappings += 1
+            file.mappedEnds.append(range.upperBound)
             return UInt(bitPattern: cache.map(file.region, offset: range.lowerBound, length: length, writable: writable))
         }
         machine.countMapping()
-        return SimulatedMapping(on: machine, inode: inode, base: UnsafeMutableRawPointer(bitPattern: address)!, count: length)
+        return SimulatedMapping(
+            on: machine, inode: inode, end: Int(offset) + length, base: UnsafeMutableRawPointer(bitPattern: address)!, count: length)
     }
 
     package func tryLock(byte: UInt64, _ kind: LockKind) throws(WALError) -> Bool {
@@ -131,11 +133,13 @@ package final class SimulatedMapping: Mapping, @unchecked Sendable {
     package let count: Int
     private let machine: SimulatedFileSystem
     private let inode: UInt64
+    private let end: Int
     private let mapped = Atomic(true)
 
-    init(on machine: SimulatedFileSystem, inode: UInt64, base: UnsafeMutableRawPointer, count: Int) {
+    init(on machine: SimulatedFileSystem, inode: UInt64, end: Int, base: UnsafeMutableRawPointer, count: Int) {
         self.machine = machine
         self.inode = inode
+        self.end = end
         self.base = base
         self.count = count
     }
@@ -146,6 +150,6 @@ package final class SimulatedMapping: Mapping, @unchecked Sendable {
         guard mapped.exchange(false, ordering: .relaxed) else { return }
         let result = munmap(base, count)
         precondition(result == 0, "munmap failed, errno \(errno)")
-        machine.letGo(ofMapping: inode)
+        machine.letGo(ofMapping: inode, endingAt: end)
     }
 }

@@ -25,6 +25,8 @@ struct SimulatedFileNode {
     /// Open file descriptions and mappings that hold this file.
     var descriptions = 0
     var mappings = 0
+    /// Where the mappings end.
+    var mappedEnds: [Int] = []
     /// byte → description → kind.
     var locks: [UInt64: [UInt64: LockKind]] = [:]
 

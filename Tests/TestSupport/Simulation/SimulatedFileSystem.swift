@@ -165,10 +165,13 @@ package final class SimulatedFileSystem: FileSystem {
         }
     }
 
-    func letGo(ofMapping inode: UInt64) {
+    func letGo(ofMapping inode: UInt64, endingAt end: Int) {
         state.withLock { state in
             state.counters.mappings -= 1
-            state.disk.letGo(inode) { $0.mappings -= 1 }
+            state.disk.letGo(inode) { file in
+                file.mappings -= 1
+                if let index = file.mappedEnds.firstIndex(of: end) { file.mappedEnds.remove(at: index) }
+            }
         }
     }
 

@@ -23,6 +23,8 @@ public class FileBackedStore: LogStore, @unchecked Sendable {
     private struct Notes {
         var cellSequence: UInt64
         var cellDurable: LSN
+        /// What facts or a flushed cell say; a cell that was only written may be lost with the power.
+        var flushedDurable: LSN
         var cellTime: UInt64
         var durable: LSN
         var times: TimeIndexWriter
@@ -97,7 +99,7 @@ public class FileBackedStore: LogStore, @unchecked Sendable {
             self.opened.withLock { $0 = opened }
             notes.withLock {
                 $0 = Notes(
-                    cellSequence: result.nextCellSequence, cellDurable: result.end, cellTime: 0, durable: result.end,
+                    cellSequence: result.nextCellSequence, cellDurable: result.end, flushedDurable: result.end, cellTime: 0, durable: result.end,
                     times: TimeIndexWriter(paths: paths, fileSystem: fileSystem, logID: control.identity.logID),
                     segments: last.map { [index: $0] } ?? [:])
             }
@@ -180,11 +182,15 @@ public class FileBackedStore: LogStore, @unchecked Sendable {
 
     public func noteIdle() throws(WALError) {
         let segment = try notes.withLock { notes throws(WALError) -> SegmentFile? in
-            guard var changed = notes, changed.cellDurable < changed.durable else { return nil }
+            guard var changed = notes, changed.flushedDurable < changed.durable else { return nil }
             defer { notes = changed }
             return try writeCell(&changed, now: time.monotonic())
         }
-        try segment?.syncFoot()
+        guard let segment else { return }
+        try segment.syncFoot()
+        notes.withLock { notes in
+            if let written = notes?.cellDurable { notes?.flushedDurable = written }
+        }
     }
 
     /// Writes the durable LSN into the last foot that is open. Nil where none is.

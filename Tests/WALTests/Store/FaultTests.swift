@@ -1,0 +1,246 @@
+import Synchronization
+import Testing
+import TestSupport
+@testable import WAL
+
+/// Errors of the file system at every step, and what is still true afterwards.
+@Suite struct FaultTests {
+    // MARK: A failed flush
+
+    @Test func aFailedFlushIsFinalForEverybody() async throws {
+        let fixture = LogFixture()
+        let log = try fixture.open()
+        let kept = try log.append(sampleRecord(0, count: 100))
+        try await log.sync()
+        let durable = log.durableLSN
+        let far = log.endLSN.advanced(by: 108)
+        let waiting = Task { try await log.waitUntilDurable(far) }
+        try log.append(sampleRecord(1, count: 100))
+        fixture.machine.inject(.init(.sync, on: "*.wal", errno: 5))
+        var refused = 0
+        await withTaskGroup(of: Bool.self) { group in
+            for _ in 0..<20 {
+                group.addTask {
+                    do { try await log.sync() } catch { return true }
+                    return false
+                }
+            }
+            for await wasRefused in group where wasRefused { refused += 1 }
+        }
+        #expect(refused == 20)
+        await #expect(throws: WALError.self) { try await waiting.value }
+        // The kernel says Ok to the next flush of the same descriptor; the log does not.
+        for _ in 0..<3 {
+            #expect(throws: WALError.self) { try log.append([1]) }
+            await #expect(throws: WALError.self) { try await log.sync() }
+        }
+        #expect(log.durableLSN == durable)
+        #expect(try log.iter().map { try $0.get().lsn } == [kept], "reading goes on")
+        let reader = try LogReader.open(directory: "/log", fileSystem: fixture.machine, time: SimulatedTimeSource())
+        #expect(reader.isStopped)
+        #expect(try reader.durableLSN == durable)
+        reader.close()
+        #expect(throws: WALError.self) { try log.close() }
+        #expect(fixture.machine.counters.openFiles == 0 && fixture.machine.counters.mappings == 0)
+    }
+
+    @Test func aFailedIdleNoteStopsTheLogBeforeTheNextFlushSaysOk() throws {
+        let fixture = LogFixture()
+        let log = try fixture.open()
+        try log.appendAndSync([1])
+        fixture.machine.inject(.init(.sync, on: "*.wal", errno: 5))
+        // The keeper makes the cell durable when the log has been idle for a moment; that is the flush that fails.
+        let reader = try LogReader.open(directory: "/log", fileSystem: fixture.machine, time: SimulatedTimeSource())
+        var rounds = 0
+        while !reader.isStopped && rounds < 5000 {
+            LinuxTimeSource().sleep(nanoseconds: 1_000_000)
+            rounds += 1
+        }
+        #expect(reader.isStopped)
+        #expect(throws: WALError.self) { try log.append([2]) }
+        reader.close()
+        #expect(throws: Never.self) { try log.close() }
+    }
+
+    @Test(arguments: StoreKind.allCases.filter { "\($0)".hasSuffix("Simulation") })
+    func aFlushThatFailsInsideALargeRecordIsFinal(_ kind: StoreKind) throws {
+        for nth in 1...12 {
+            let machine = SimulatedFileSystem()
+            let make = {
+                kind == .fileOnSimulation
+                    ? AnyStore(FileStore(path: "/log", fileSystem: machine, time: SimulatedTimeSource()))
+                    : AnyStore(SegmentedStore(directory: "/log", segmentSize: 4096, fileSystem: machine, time: SimulatedTimeSource()))
+            }
+            let log = try AnyLog(store: make())
+            try log.append([1])
+            try log.sync()
+            let durable = log.durableLSN
+            try log.append(sampleRecord(2, count: 500))
+            machine.inject(.init(.sync, on: "/log*", first: nth, errno: 5))
+            var failed = false
+            do { try log.append(sampleRecord(3, count: kind == .fileOnSimulation ? 6 << 20 : 40_000)) } catch { failed = true }
+            do { try log.sync() } catch { failed = true }
+            let promised = log.durableLSN
+            #expect(failed || nth > 3, "\(nth)")
+            #expect(promised >= durable)
+            machine.removeFaults()
+            machine.evict()
+            let after = machine.crash(choosing: DropEverything())
+            do { try log.close() } catch { #expect(failed) }
+            let store = kind == .fileOnSimulation
+                ? AnyStore(FileStore(path: "/log", fileSystem: after, time: SimulatedTimeSource()))
+                : AnyStore(SegmentedStore(directory: "/log", segmentSize: 4096, fileSystem: after, time: SimulatedTimeSource()))
+            let again = try AnyLog(store: store, configuration: .init(verify: .full))
+            #expect(again.endLSN >= promised, "\(kind), sync \(nth): promised \(promised), found \(again.endLSN)")
+            try again.close()
+        }
+    }
+
+    // MARK: No space
+
+    @Test(arguments: [StoreKind.segmentsOnSimulation, .fileOnSimulation])
+    func afterNoSpaceNothingIsLostAndTheLogGoesOn(_ kind: StoreKind) throws {
+        let machine = SimulatedFileSystem()
+        let time = SimulatedTimeSource()
+        let make = {
+            kind == .fileOnSimulation
+                ? AnyStore(FileStore(path: "/log", fileSystem: machine, time: time))
+                : AnyStore(SegmentedStore(directory: "/log", segmentSize: 4096, fileSystem: machine, time: time))
+        }
+        var log = try AnyLog(store: make())
+        var expected: [LSN] = []
+        for number in 0..<20 { expected.append(try log.append(sampleRecord(number, count: 300))) }
+        for space in [0, 4096, 8192, 3 * 4096] {
+            machine.setFreeSpace(space)
+            var refused = 0
+            for number in 0..<1000 {
+                let end = log.endLSN
+                let count = kind == .fileOnSimulation ? 30_000 : number % 10 == 0 ? 30_000 : 300
+                if let lsn = try appendIfSpace(log, sampleRecord(number, count: count)) {
+                    expected.append(lsn)
+                } else {
+                    refused += 1
+                    #expect(log.endLSN == end)
+                }
+                if refused > 60 { break }
+            }
+            #expect(refused > 0)
+            // A second passes, so that the time index is due; a full disk stops no sync.
+            time.advance(nanoseconds: 1_500_000_000)
+            try log.sync()
+            #expect(log.durableLSN == log.endLSN)
+            machine.setFreeSpace(nil)
+            for number in 0..<100 { expected.append(try log.append(sampleRecord(number, count: 300))) }
+            try log.sync()
+            #expect(try log.records().map(\.lsn) == expected)
+            try log.close()
+            machine.setFreeSpace(0)
+            log = try AnyLog(store: make())
+            #expect(log.endLSN == expected.last?.advanced(by: 308), "opens on a full disk")
+            machine.setFreeSpace(nil)
+        }
+        #expect(try log.records().map(\.lsn) == expected)
+        try log.close()
+        #expect(machine.counters.openFiles == 0 && machine.counters.mappings == 0)
+    }
+
+    private func appendIfSpace(_ log: AnyLog, _ record: [UInt8]) throws -> LSN? {
+        do {
+            return try log.append(record)
+        } catch {
+            guard case .noSpace = error else { throw error }
+            return nil
+        }
+    }
+
+    @Test func recoveryWithoutSpaceChangesNothing() throws {
+        let first = LogFixture()
+        let log = try first.open()
+        for number in 0..<60 { try log.append(sampleRecord(number, count: 200)) }
+        let end = log.endLSN
+        for pages in 0..<8 {
+            let fixture = LogFixture(first.machine.kill())
+            let before = try fixture.contents()
+            fixture.machine.setFreeSpace(pages * 4096)
+            do {
+                let opened = try fixture.open()
+                #expect(opened.endLSN == end)
+                try opened.close()
+            } catch {
+                guard case WALError.noSpace = error else { throw error }
+                #expect(try fixture.contents() == before, "\(pages) pages")
+            }
+            fixture.machine.setFreeSpace(nil)
+            let again = try fixture.open()
+            #expect(again.endLSN == end, "\(pages) pages")
+            try again.close()
+        }
+        try log.close()
+    }
+
+    // MARK: Each step failing
+
+    /// The n-th call of each kind fails while a log is made, recovered, truncated; afterwards all that was acknowledged is there.
+    @Test(arguments: [SimulatedCall.rename, .unlink, .allocate, .syncDirectory, .write, .sync, .open, .map, .truncate, .lock])
+    func aFailureAtEachStepLosesNothing(_ call: SimulatedCall) throws {
+        let first = LogFixture()
+        let log = try first.open()
+        let lsns = try (0..<40).map { try log.append(sampleRecord($0, count: 200)) }
+        try log.sync()
+        for number in 40..<80 { try log.append(sampleRecord(number, count: 200)) }
+        let end = log.endLSN
+        for nth in 1...14 {
+            let name: Comment = "\(call) \(nth)"
+            // Making.
+            let fresh = LogFixture(SimulatedFileSystem())
+            fresh.machine.inject(.init(call, first: nth, errno: 5))
+            do { try fresh.open().close() } catch {}
+            fresh.machine.removeFaults()
+            let made = try fresh.open()
+            try made.appendAndSync([1])
+            try made.close()
+            #expect(fresh.machine.counters.openFiles == 0 && fresh.machine.counters.mappings == 0, name)
+            // Recovering, with a torn tail.
+            let torn = LogFixture(first.machine.kill())
+            try torn.machine.damage(torn.segment(3), at: 3000, xor: 1)
+            let kept = LSN(3 * 4096 + 3000)
+            torn.machine.inject(.init(call, first: nth, errno: 5))
+            do { try torn.open().close() } catch {}
+            torn.machine.removeFaults()
+            let recovered = try torn.open()
+            #expect(recovered.endLSN <= kept && kept.distance(from: recovered.endLSN) < 208, name)
+            try recovered.close()
+            // Truncating.
+            let cut = LogFixture(first.machine.kill())
+            let truncated = try cut.open()
+            cut.machine.inject(.init(call, first: nth, errno: 5))
+            do { try truncated.truncateBefore(lsns[35]) } catch {}
+            do { try truncated.pin("app", at: lsns[36]) } catch {}
+            cut.machine.removeFaults()
+            #expect(try truncated.records().last?.endLSN == end, name)
+            let dead = LogFixture(cut.machine.crash(seed: UInt64(nth), directories: .anyOrder))
+            let reopened = try dead.open()
+            #expect(reopened.endLSN == end && (reopened.headLSN == .zero || reopened.headLSN == lsns[35]), name)
+            try reopened.close()
+            do { try truncated.close() } catch {}
+        }
+        try log.close()
+    }
+
+    // MARK: Bounds
+
+    @Test func descriptorsAndMappingsAreBoundedOverHundredsOfSegments() throws {
+        let fixture = LogFixture()
+        let log = try fixture.open()
+        let lsns = try (0..<4000).map { try log.append(sampleRecord($0, count: 400)) }
+        #expect(log.endLSN.rawValue / 4096 > 350)
+        #expect(fixture.machine.counters.openFilesPeak <= 24)
+        #expect(fixture.machine.counters.mappingsPeak <= LogLimits.activeSegmentsMax + 2)
+        try log.sync()
+        #expect(try log.records().map(\.lsn) == lsns)
+        try log.truncateBefore(lsns[3000])
+        #expect(fixture.machine.counters.openFilesPeak <= 24)
+        try log.close()
+        #expect(fixture.machine.counters.openFiles == 0 && fixture.machine.counters.mappings == 0)
+    }
+}
