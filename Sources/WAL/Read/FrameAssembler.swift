@@ -17,6 +17,9 @@ package struct FrameAssembler {
         position = start
     }
 
+    /// Whether bytes of a record, or records of a batch, are here that are not whole yet.
+    package var isInsideRecord: Bool { offset < bytes.count || !batch.isEmpty }
+
     /// Adds the bytes that follow those before.
     package mutating func add(_ more: [UInt8]) {
         if offset == bytes.count { bytes = more } else { bytes = Array(bytes[offset...]) + more }
