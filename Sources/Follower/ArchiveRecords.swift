@@ -18,6 +18,10 @@ public struct ArchiveRecords: AsyncSequence, Sendable {
         self.to = to
     }
 
+    fileprivate static func noRecord(at lsn: LSN) -> WALError {
+        .corruption(lsn: lsn, reason: "no record begins here")
+    }
+
     public func makeAsyncIterator() -> Iterator { Iterator(open: open, from: from, to: to) }
 
     /// Not for two tasks at once.
@@ -28,6 +32,8 @@ public struct ArchiveRecords: AsyncSequence, Sendable {
         private var walk: ArchiveWalk?
         private var frames: FrameAssembler?
         private var isDone = false
+        /// Where a record must begin, as long as none was seen there.
+        private var unmet: LSN?
 
         init(open: @escaping @Sendable () async throws(ArchiveError) -> ArchiveReader, from: LSN?, to: LSN?) {
             self.open = open
@@ -49,6 +55,10 @@ public struct ArchiveRecords: AsyncSequence, Sendable {
         private mutating func advance() async throws -> (LSN, [UInt8])? {
             while true {
                 if let record = try frames?.next() {
+                    // Records before the start only show where the others begin.
+                    if let start = unmet, record.lsn < start { continue }
+                    if let start = unmet, record.lsn > start { throw ArchiveRecords.noRecord(at: start) }
+                    unmet = nil
                     if let to, record.lsn >= to { break }
                     return record
                 }
@@ -56,11 +66,12 @@ public struct ArchiveRecords: AsyncSequence, Sendable {
                 frames?.add(piece)
             }
             isDone = true
+            if let start = unmet, let reached = frames?.position, reached != start { throw ArchiveRecords.noRecord(at: start) }
             return nil
         }
 
         /// The bytes of the next piece, the first one from the start on; nil at the end.
-        private mutating func nextPiece() async throws(ArchiveError) -> [UInt8]? {
+        private mutating func nextPiece() async throws -> [UInt8]? {
             if var walk {
                 guard to.map({ walk.position < $0 }) ?? true || frames?.isInsideRecord == true else { return nil }
                 let piece = try await walk.next()
@@ -70,12 +81,17 @@ public struct ArchiveRecords: AsyncSequence, Sendable {
             let reader = try await open()
             let first = try reader.firstRecord
             let start = from ?? first
+            let epochs = try reader.requireLine().epochs
             var walk = try reader.walk(from: start)
-            frames = FrameAssembler(logID: reader.log.logID, epochs: try reader.requireLine().epochs, start: start)
             while let piece = try await walk.next() {
                 guard piece.range.upperBound > start else { continue }
                 self.walk = walk
-                return Array(piece.bytes[Int(start.distance(from: piece.range.lowerBound))...])
+                // The object says where its first record begins: from there on frames show whether one begins at the start.
+                let boundary = start == first ? start : piece.metadata.records?.first ?? start
+                guard piece.range.contains(boundary), boundary <= start else { throw ArchiveRecords.noRecord(at: start) }
+                frames = FrameAssembler(logID: reader.log.logID, epochs: epochs, start: boundary)
+                unmet = start
+                return Array(piece.bytes[Int(boundary.distance(from: piece.range.lowerBound))...])
             }
             guard walk.position >= start else {
                 throw ArchiveError(.notFound, "the archive ends at LSN \(walk.position): there is nothing at LSN \(start) yet", lsn: start)

@@ -9,7 +9,7 @@ package struct FrameAssembler {
     private var batch: [(lsn: LSN, data: [UInt8])] = []
     private var ready: ArraySlice<(lsn: LSN, data: [UInt8])> = []
     /// Where the next frame begins.
-    private var position: LSN
+    package private(set) var position: LSN
 
     /// `start` is a boundary between records.
     package init(logID: LogID, epochs: EpochTable, start: LSN) {
