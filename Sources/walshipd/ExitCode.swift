@@ -1,4 +1,5 @@
 import Archive
+import Follower
 import WAL
 
 /// What the program's exit code says. Part of the interface: scripts depend on the numbers.
@@ -38,6 +39,7 @@ extension ExitCode {
         case is ArgumentTextError: self = .usage
         case let error as WALError: self.init(of: error)
         case let error as ArchiveError: self.init(of: error)
+        case let error as RestoreError: self = ExitCode(ofDomainError: error.cause) ?? .failed
         default: return nil
         }
     }

@@ -12,6 +12,9 @@ struct Output: Sendable {
 
     private init(stream: StandardStream) { self.stream = stream }
 
+    /// Somebody watches: the only place for progress.
+    var isTerminal: Bool { stream.isTerminal }
+
     func write(_ bytes: [UInt8]) throws(WALError) {
         try stream.write(bytes.span)
     }

@@ -20,6 +20,8 @@ struct WalshipD: AsyncParsableCommand {
         ServeCommand.self,
         AppendCommand.self,
         CatCommand.self,
+        RestoreCommand.self,
+        PromoteCommand.self,
         VerifyCommand.self,
         StatusCommand.self,
         DemoCommand.self,

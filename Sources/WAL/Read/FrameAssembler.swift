@@ -9,13 +9,16 @@ package struct FrameAssembler {
     private var batch: [(lsn: LSN, data: [UInt8])] = []
     private var ready: ArraySlice<(lsn: LSN, data: [UInt8])> = []
     /// Where the next frame begins.
-    private var position: LSN
+    package private(set) var position: LSN
 
     /// `start` is a boundary between records.
     package init(logID: LogID, epochs: EpochTable, start: LSN) {
         checksums = FrameChecksums(logID: logID, epochs: epochs)
         position = start
     }
+
+    /// Whether bytes of a record, or records of a batch, are here that are not whole yet.
+    package var isInsideRecord: Bool { offset < bytes.count || !batch.isEmpty }
 
     /// Adds the bytes that follow those before.
     package mutating func add(_ more: [UInt8]) {

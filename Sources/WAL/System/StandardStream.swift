@@ -23,6 +23,9 @@ package enum StandardStream: Int32, Sendable {
         }
     }
 
+    /// isatty(3): somebody watches.
+    package var isTerminal: Bool { isatty(rawValue) == 1 }
+
     private var name: String {
         switch self {
         case .output: "standard output"

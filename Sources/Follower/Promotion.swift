@@ -1,0 +1,312 @@
+public import Archive
+public import WAL
+
+/// Makes a replica (a restored or copied log) the log that is written from now on.
+///
+/// With archives at hand it claims the next epoch on each, so that every older writer is fenced; then reads the parent to its end and takes in what the
+/// replica lacks; then begins the epoch in the log, and last in the archives. Without, the log begins its epoch alone, and shipping claims it later.
+///
+/// A crash at any moment leaves something that this does again: until the log's facts are written it is the replica that it was, and an epoch that
+/// was claimed and not begun stays in the histories without a frame; afterwards only the archives' documents are missing, and are written.
+public struct Promotion: Sendable {
+    /// An archive of the log.
+    public struct Destination: Sendable {
+        public let store: any ObjectStore
+        public let log: LogName
+        public init(store: any ObjectStore, log: LogName) {
+            self.store = store
+            self.log = log
+        }
+    }
+
+    public struct Outcome: Hashable, Sendable {
+        /// The epoch in which the log is written now.
+        public let epoch: Epoch
+        /// False: the log had been promoted before, and nothing was done to it.
+        public let wasReplica: Bool
+        /// Bytes that were taken in from archives.
+        public let takenIn: UInt64
+        /// Whether the epoch was begun, or had begun, on every archive at hand. False: one is claimed by the log's shipper later.
+        public let hasBegunEverywhere: Bool
+    }
+
+    private let directory: String
+    private let destinations: [Destination]
+    private let fork: LSN?
+    private let host: String
+    private let patience: @Sendable () -> any RetryWait
+    private let settle: Double
+    private let sleep: @Sendable (Double) async throws -> Void
+    private let now: @Sendable () -> UInt64
+
+    /// `fork`: the replica's end, named on purpose: the new epoch begins there although archives hold more. Without it everything archived is taken in.
+    public init(directory: String, destinations: [Destination], fork: LSN? = nil, settle: Double = Claims.settleDefault) {
+        self.init(
+            directory: directory, destinations: destinations, fork: fork, host: ProcessName.host,
+            patience: { RetryTimer(ArchiveReader.retryPolicy) }, settle: settle, sleep: { try await Task.sleep(for: .seconds($0)) },
+            now: { LinuxTimeSource().now() })
+    }
+
+    package init(
+        directory: String, destinations: [Destination], fork: LSN?, host: String, patience: @escaping @Sendable () -> any RetryWait,
+        settle: Double, sleep: @escaping @Sendable (Double) async throws -> Void, now: @escaping @Sendable () -> UInt64
+    ) {
+        self.directory = directory
+        self.destinations = destinations
+        self.fork = fork
+        self.host = host
+        self.patience = patience
+        self.settle = settle
+        self.sleep = sleep
+        self.now = now
+    }
+
+    /// Promotes. Throws `ArchiveError` (`.fenced` where another claimed the epoch, `.diverged` where the archive is of another log or line, `.gap`,
+    /// `.damaged`, `.endUnproven` where the parent cannot be read to its end) and `WALError`; then the log is still a replica, unless the message
+    /// says that the log was promoted.
+    public func run() async throws -> Outcome {
+        let directory = directory
+        let log = Held(try await OffPool.run { () throws(WALError) in Held.Box(try LogPromotion.begin(directory: directory)) })
+        defer { log.promotion.close() }
+        let candidate = log.promotion.candidate
+        guard candidate.isReplica else { return try await complete(log.promotion.epochs) }
+        if let fork, fork != candidate.end {
+            throw ArchiveError(.invalid, "the replica ends at LSN \(candidate.end), not at \(fork)", hint: "restore it to the LSN you want first")
+        }
+        let name = try await claim(candidate)
+        var ends: [LSN?] = []
+        for destination in destinations { ends.append(try await takeIn(destination, log)) }
+        for destination in destinations { try await requireOurs(name.new, destination, isPromoted: false) }
+        let epoch = try await log.finish(name.all)
+        try await begin(log.promotion.epochs, ends, isPromoted: true)
+        return Outcome(
+            epoch: epoch, wasReplica: true, takenIn: log.promotion.end.distance(from: candidate.end),
+            hasBegunEverywhere: !ends.contains(nil))
+    }
+
+    // MARK: Claiming
+
+    /// The new epoch's name, and every claimed one up to it that the log may not know.
+    private struct Claimed {
+        var new: EpochName
+        /// Ascending, without a number left out.
+        var all: [EpochName]
+    }
+
+    /// Claims the number after the highest one that any archive or the log knows, everywhere, with one id; and below it, what others have claimed
+    /// elsewhere, with their ids, so that no archive skips a number.
+    private func claim(_ candidate: LogPromotion.Candidate) async throws(ArchiveError) -> Claimed {
+        var ids: [UInt64: EpochID] = [:]
+        for epoch in candidate.epochs.epochs { ids[epoch.number] = epoch.id }
+        var highest = candidate.epochs.current.number
+        var claimed: [UInt64] = []
+        for destination in destinations {
+            let reader = try await open(destination, candidate)
+            let top = reader.highestClaim?.epoch.number ?? 0
+            claimed.append(top)
+            highest = max(highest, top)
+            let first = max(candidate.epochs.epochs[0].number, 1)
+            for number in first..<max(first, top + 1) {
+                guard let id = try await claims(destination).document(number)?.epoch.id else { continue }
+                if let known = ids[number], known != id {
+                    throw ArchiveError(
+                        .diverged, "epoch \(number) is \(known) to the log or another archive, and \(id) here", key: reader.layout.claim(number))
+                }
+                ids[number] = id
+            }
+        }
+        var random = SystemRandomNumberGenerator()
+        let new = EpochName(number: highest + 1, id: .random(using: &random))
+        ids[new.number] = new.id
+        for (destination, top) in zip(destinations, claimed) {
+            for number in (top + 1)...new.number {
+                guard let id = ids[number] else {
+                    throw ArchiveError(
+                        .invalid, "epoch \(number) was never claimed here, and the log no longer knows it", key: Layout(log: destination.log).claim(number))
+                }
+                try await win(EpochName(number: number, id: id), destination)
+            }
+        }
+        return Claimed(
+            new: new,
+            all: try ids.keys.sorted().map { number throws(ArchiveError) in
+                guard let id = ids[number] else { preconditionFailure("a key has its value") }
+                return EpochName(number: number, id: id)
+            })
+    }
+
+    private func win(_ name: EpochName, _ destination: Destination) async throws(ArchiveError) {
+        switch try await claims(destination).claim(name, host: host, time: now()) {
+        case .won: return
+        case .lost(let other):
+            throw ArchiveError(
+                .fenced, "another promotion claimed epoch \(name.number) as \(other)", key: Layout(log: destination.log).claim(name.number),
+                hint: "look who writes this log now; the replica was left as it was")
+        }
+    }
+
+    private func requireOurs(_ name: EpochName, _ destination: Destination, isPromoted: Bool) async throws(ArchiveError) {
+        let key = Layout(log: destination.log).claim(name.number)
+        let state = isPromoted ? "the log was promoted, but cannot be shipped there: restore it again" : "the replica was left as it was"
+        switch try await claims(destination).look(name) {
+        case .ours: return
+        case .lost(let other):
+            throw ArchiveError(.fenced, "epoch \(name.number) is \(other.map { "\($0)" } ?? "nobody")'s now", key: key, hint: state)
+        case .superseded(let by):
+            throw ArchiveError(.fenced, "another promotion claimed epoch \(by.number) since", key: key, hint: state)
+        }
+    }
+
+    // MARK: The parent's end
+
+    /// Reads the archive's line from about the replica's end to its own, compares what both have, and takes in what the replica lacks. Returns where
+    /// the archive ends, or nil where no epoch has begun in it.
+    private func takeIn(_ destination: Destination, _ log: Held) async throws -> LSN? {
+        let reader = try await open(destination, log.promotion.candidate)
+        guard let line = reader.line else { return nil }
+        let end = log.promotion.end
+        if let problem = LineComparison.problem(log: log.promotion.epochs, end: end, line: line.epochs) {
+            throw ArchiveError(
+                .diverged, problem.reason, key: reader.layout.start(line.document.epoch.epoch.number), lsn: problem.lsn,
+                hint: "restore the log from this archive")
+        }
+        let first = try reader.firstObject
+        guard end >= first else {
+            throw ArchiveError(.notFound, "the archive was pruned past the replica's end", key: reader.layout.floor, lsn: end, hint: "restore it again")
+        }
+        var walk = try await self.walk(reader, line, from: end)
+        while fork == nil || walk.position < end, let piece = try await walk.next() {
+            try await log.take(piece, appliesMore: fork == nil)
+        }
+        if log.promotion.position > log.promotion.end {
+            let inherited = line.epochs.epochs.filter { $0.number > log.promotion.epochs.current.number }
+            try await log.takeIn(inherited)
+        }
+        return walk.position
+    }
+
+    /// A walk to the archive's end that begins where something is known to be archived, and at the latest in the segment of `end`.
+    private func walk(_ reader: ArchiveReader, _ line: EpochLine, from end: LSN) async throws(ArchiveError) -> ArchiveWalk {
+        let newest = line.document.epoch
+        let head = try await reader.access.document(HeadDocument.self, reader.layout.head(newest.epoch))
+        let known = min(head?.checkpoint ?? newest.start ?? line.start, end)
+        let first = try reader.firstObject
+        let segment = LSN(known.rawValue / reader.log.segmentSize * reader.log.segmentSize)
+        return ArchiveWalk(reader, line: line, floor: first, start: max(segment, first), depth: .whole)
+    }
+
+    // MARK: Beginning the epoch in the archives
+
+    /// Writes what begins the log's current epoch, to every archive in which its parent has begun (`ends` is not nil).
+    private func begin(_ table: EpochTable, _ ends: [LSN?], isPromoted: Bool) async throws(ArchiveError) {
+        let name = EpochName(table.current)
+        for (destination, end) in zip(destinations, ends) {
+            guard let end else { continue }
+            let reader = try await open(destination, nil)
+            guard let line = reader.line, line.document.epoch.epoch != name else { continue }
+            let start = EpochStart(parent: line.document, table: table, archived: end, time: now())
+            try await reader.access.replace(start.head, reader.layout.head(name))
+            try await requireOurs(name, destination, isPromoted: isPromoted)
+            try await reader.access.create(start.document, reader.layout.start(name.number))
+            try await requireOurs(name, destination, isPromoted: isPromoted)
+        }
+    }
+
+    /// The log is no replica: what an interrupted promotion left undone in the archives is done.
+    private func complete(_ table: EpochTable) async throws -> Outcome {
+        let name = EpochName(table.current)
+        var ends: [LSN?] = []
+        var hasBegun = true
+        for destination in destinations {
+            let reader = try await open(destination, nil)
+            guard let claim = try await claims(destination).document(name.number) else {
+                // Promoted without this archive at hand: the shipper claims it.
+                ends.append(nil)
+                hasBegun = false
+                continue
+            }
+            guard claim.epoch == name else {
+                throw ArchiveError(
+                    .fenced, "epoch \(name.number) was claimed as \(claim.epoch.id), the log's is \(name.id)", key: reader.layout.claim(name.number),
+                    hint: "the log is no replica and was left as it was")
+            }
+            try await requireOurs(name, destination, isPromoted: true)
+            guard let line = reader.line, line.document.epoch.epoch != name else {
+                ends.append(nil)
+                hasBegun = hasBegun && reader.line != nil
+                continue
+            }
+            var walk = try await self.walk(reader, line, from: table.current.start)
+            while walk.position < table.current.start, try await walk.next() != nil {}
+            ends.append(walk.position)
+        }
+        try await begin(table, ends, isPromoted: true)
+        return Outcome(epoch: table.current, wasReplica: false, takenIn: 0, hasBegunEverywhere: hasBegun)
+    }
+
+    private func claims(_ destination: Destination) -> Claims {
+        Claims(store: destination.store, layout: Layout(log: destination.log), settle: settle, patience: patience, sleep: sleep)
+    }
+
+    /// Opens an archive. Throws `.diverged` where it is another log's.
+    private func open(_ destination: Destination, _ candidate: LogPromotion.Candidate?) async throws(ArchiveError) -> ArchiveReader {
+        let reader = try await ArchiveReader.open(store: destination.store, log: destination.log, patience: patience)
+        guard let candidate else { return reader }
+        guard reader.log.logID == candidate.logID, reader.log.segmentSize == UInt64(candidate.segmentSize) else {
+            throw ArchiveError(
+                .diverged, "the archive is of log \(reader.log.logID) with segments of \(reader.log.segmentSize) bytes, not of \(candidate.logID)",
+                key: reader.layout.logDocument, hint: "check the URL")
+        }
+        return reader
+    }
+}
+
+/// Carries the log under promotion to threads that may block.
+/// Unchecked, because each use is awaited before the next begins.
+private final class Held: @unchecked Sendable {
+    struct Box: @unchecked Sendable {
+        let promotion: LogPromotion
+        init(_ promotion: LogPromotion) { self.promotion = promotion }
+    }
+    let promotion: LogPromotion
+
+    init(_ box: Box) { promotion = box.promotion }
+
+    /// Compares what the log has of the piece, and applies what comes behind its end.
+    func take(_ piece: ArchivePiece, appliesMore: Bool) async throws {
+        let differs = try await OffPool.run { () throws(WALError) -> LSN? in
+            let promotion = self.promotion
+            let both = piece.range.clamped(to: promotion.candidate.head..<max(promotion.candidate.head, promotion.end))
+            if !both.isEmpty {
+                let ours = try promotion.bytes(both)
+                let from = Int(both.lowerBound.distance(from: piece.range.lowerBound))
+                let theirs = piece.bytes[from..<from + ours.count]
+                if let offset = zip(ours, theirs).enumerated().first(where: { $0.element.0 != $0.element.1 })?.offset {
+                    return both.lowerBound.advanced(by: UInt64(offset))
+                }
+            }
+            if appliesMore, piece.range.upperBound > promotion.position {
+                let from = Int(promotion.position.distance(from: piece.range.lowerBound))
+                try promotion.apply(Array(piece.bytes[from...]), at: promotion.position)
+            }
+            return nil
+        }
+        if let differs {
+            throw ArchiveError(
+                .diverged, "the archive holds other bytes than the replica", key: piece.key, lsn: differs,
+                hint: "the replica is of a writer whose records were never archived: restore it from this archive")
+        }
+    }
+
+    func takeIn(_ inherited: [Epoch]) async throws(WALError) {
+        _ = try await OffPool.run { () throws(WALError) in try self.promotion.takeIn(inherited) }
+    }
+
+    func finish(_ names: [EpochName]) async throws(WALError) -> Epoch {
+        try await OffPool.run { () throws(WALError) in
+            let current = self.promotion.epochs.current.number
+            return try self.promotion.finish(
+                names.filter { $0.number > current }.map { LogPromotion.ClaimedEpoch(number: $0.number, id: $0.id) })
+        }
+    }
+}

@@ -1,0 +1,96 @@
+import Archive
+import Follower
+import TestSupport
+import Testing
+import WAL
+
+@Suite struct ArchiveRecordsTests {
+    private func collect(_ store: MemoryObjectStore, from: LSN? = nil, to: LSN? = nil) async throws -> [SampleArchive.Entry] {
+        var entries: [SampleArchive.Entry] = []
+        let records = archiveRecords(
+            store: store, log: SampleArchive.name, from: from, to: to, patience: { SampleArchive.NoPatience() })
+        for try await (lsn, data) in records { entries.append((lsn, data)) }
+        return entries
+    }
+
+    private func withArchive(_ body: ([SampleArchive.Entry], ArchiveBuilder, MemoryObjectStore) async throws -> Void) async throws {
+        try await withTemporaryDirectory { directory in
+            let store = MemoryObjectStore()
+            let records = try SampleArchive.write("\(directory)/log", count: 90)
+            let builder = try await ArchiveBuilder(store: store, directory: "\(directory)/log")
+            try await builder.ship(tailBytes: 130)
+            try await body(records, builder, store)
+        }
+    }
+
+    @Test func theRecordsOfAnArchiveAreThoseOfTheLog() async throws {
+        try await withArchive { records, _, store in
+            let found = try await collect(store)
+            #expect(SampleArchive.isSame(found, records))
+        }
+    }
+
+    @Test func everyRangeIsExact() async throws {
+        try await withArchive { records, builder, store in
+            let end = try builder.reader.durableLSN
+            for index in stride(from: 0, to: records.count, by: 4) {
+                for until in stride(from: index, to: records.count, by: 13) {
+                    let found = try await collect(store, from: records[index].lsn, to: records[until].lsn)
+                    #expect(SampleArchive.isSame(found, Array(records[index..<until])), "\(index) to \(until)")
+                }
+            }
+            let behind = try await collect(store, from: end)
+            #expect(behind.isEmpty)
+            let rest = try await collect(store, from: records[80].lsn)
+            #expect(SampleArchive.isSame(rest, Array(records[80...])))
+        }
+    }
+
+    @Test func aPositionInsideARecordIsCorruption() async throws {
+        try await withArchive { records, _, store in
+            let inside = LSN(records[33].lsn.rawValue + 1)
+            let error = await #expect(throws: WALError.self) { try await collect(store, from: inside) }
+            guard case .corruption(let lsn, _) = error else { return #expect(Bool(false), "\(String(describing: error))") }
+            #expect(lsn == inside)
+        }
+    }
+
+    @Test func aPositionPastTheEndIsNotFound() async throws {
+        try await withArchive { _, builder, store in
+            let past = try builder.reader.durableLSN.advanced(by: 1)
+            let error = await #expect(throws: ArchiveError.self) { try await collect(store, from: past) }
+            #expect(error?.code == .notFound)
+        }
+    }
+
+    @Test func whatIsMissingIsAnErrorAfterTheRecordsBefore() async throws {
+        try await withArchive { records, builder, store in
+            store.plant(builder.layout.segment(builder.epoch, start: LSN(8192)), nil)
+            var seen = 0
+            let sequence = archiveRecords(store: store, log: SampleArchive.name, patience: { SampleArchive.NoPatience() })
+            do {
+                for try await (lsn, data) in sequence {
+                    #expect(records[seen].lsn == lsn && records[seen].data == data)
+                    seen += 1
+                }
+                Issue.record("no error")
+            } catch let error as ArchiveError {
+                #expect(error.code == .gap && error.lsn == LSN(8192))
+            }
+            let before = records.filter { $0.lsn.rawValue + 8 + UInt64($0.data.count) <= 8192 }
+            #expect(seen == before.count)
+        }
+    }
+
+    @Test func statusSaysWhatTheDocumentsSay() async throws {
+        try await withArchive { _, builder, store in
+            let status = try await ArchiveStatus.read(store: store, log: SampleArchive.name, patience: { SampleArchive.NoPatience() })
+            let end = try builder.reader.durableLSN
+            #expect(status.logID == builder.reader.logID && status.epoch == builder.epoch && status.claimed?.epoch == builder.epoch)
+            #expect(status.archived == end && status.durable == end && status.firstRecord == .zero && status.headTime != nil)
+            store.plant(builder.layout.head(builder.epoch), nil)
+            let headless = try await ArchiveStatus.read(store: store, log: SampleArchive.name, patience: { SampleArchive.NoPatience() })
+            #expect(headless.archived == .zero && headless.headTime == nil)
+        }
+    }
+}
