@@ -1,4 +1,5 @@
 import Archive
+import Shipper
 import WAL
 
 /// What the program's exit code says. Part of the interface: scripts depend on the numbers.
@@ -38,6 +39,7 @@ extension ExitCode {
         case is ArgumentTextError: self = .usage
         case let error as WALError: self.init(of: error)
         case let error as ArchiveError: self.init(of: error)
+        case let error as ShipperError: self.init(of: error)
         default: return nil
         }
     }
@@ -50,6 +52,18 @@ extension ExitCode {
             case .parameterMismatch: .usage
             case .positionLost: .notFound
             case .recordTooLarge, .encoding, .locked, .noSpace, .stopped, .notALog, .cancelled: .failed
+            }
+    }
+
+    init(of error: ShipperError) {
+        self =
+            switch error {
+            // Another machine may own what a copy claims to be.
+            case .replica: .fenced
+            case .archive(let error): ExitCode(of: error)
+            case .log(let error): ExitCode(of: error)
+            case .behind: .damaged
+            case .timedOut: .storage
             }
     }
 
