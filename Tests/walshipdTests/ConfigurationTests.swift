@@ -142,8 +142,7 @@ import Testing
             (.shipTailInterval, ["9ms", "0s", "2d", "1", "on", "-1s"]),
             (.shipUploadsInFlight, ["0", "65", "2.5", "two", "0x2"]),
             (.shipCompressionLevel, ["0", "20", "-1"]), (.shipRetain, ["-1", "1MB", "off"]), (.shipSettle, ["31d", "10"]),
-            (.shipClaimSettle, ["9ms", "11m", "off"]), (.shipMaxLocalBytes, ["8191", "1GB"]),
-            (.shipBacklogPolicy, ["Keep", "stop"]),
+            (.shipClaimSettle, ["9ms", "11m", "off"]),
             (.retryDelayMax, ["99ms", "2h"]), (.httpConnectTimeout, ["99ms", "6m"]), (.httpStallTimeout, ["999ms", "2h"]),
             (.httpStallBytesPerSecond, ["0", "1kb"]),
             (.httpProxy, ["proxy:3128", "ftp://p:1", "http://u:pw@p:1", "http://p:1/path", "http://p:0"]),
@@ -204,15 +203,15 @@ import Testing
         ),
         (
             "logs: [{path: /x}]\ndestinations: [{url: \"http://u:hunter2@h\"}]",
-            "w.yaml:2: destinations[0].url: expected a URL without user and password"
+            "w.yaml:2: destinations[0].url: the URL http://h has a user or password in it"
         ),
         (
             "logs: [{path: /x}]\ndestinations: [{url: \"ftp://h\"}]",
-            "w.yaml:2: destinations[0].url: 'ftp://h': expected a URL that begins with"
+            "w.yaml:2: destinations[0].url: 'ftp://h': the URL ftp://h has an unknown scheme"
         ),
         (
             "logs: [{path: /x}]\ndestinations: [{url: \"s3://b/p\"}]",
-            "w.yaml:2: destinations[0].url: 's3://b/p': s3:// is not supported"
+            "w.yaml:2: destinations[0].url: 's3://b/p': the URL s3://b/p names an S3 store"
         ),
         ("logs: [{path: /x}]", "w.yaml: destinations: no archive is named; give --archive, WALSHIPD_ARCHIVE, or destinations"),
         ("destinations: [{url: \"http://h\"}]", "w.yaml: logs: no log is named; give --log, WALSHIPD_LOG, or logs"),

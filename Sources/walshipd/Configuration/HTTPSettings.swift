@@ -66,10 +66,10 @@ struct HTTPSettings: Equatable, Sendable {
             // The rest follows the rules of any HTTP address.
             let url = try StoreURL("http" + text[mark.lowerBound...])
             guard case .http(let place) = url.place, place.dropFirst("http://".count).firstIndex(of: "/") == nil else {
-                throw ArchiveError(.invalid, "expected no path after the proxy's host and port")
+                throw ArchiveError(.invalid, "the proxy has a path")
             }
         } catch {
-            throw ArgumentTextError(error.description)
+            throw ArgumentTextError("expected a proxy's scheme, host and port, and nothing else: \(error.description)")
         }
         return text
     }
