@@ -94,7 +94,9 @@ let package = Package(
         .testTarget(name: "WALTests", dependencies: ["WAL", "CCRC32C", "CLinux", "TestSupport"], swiftSettings: common),
         .testTarget(name: "ArchiveTests", dependencies: ["WAL", "Archive", "TestSupport"], swiftSettings: common),
         .testTarget(
-            name: "ShipperTests", dependencies: ["WAL", "Archive", "Shipper", "TestSupport"], swiftSettings: common),
+            name: "ShipperTests",
+            dependencies: ["WAL", "Archive", "Shipper", "TestSupport", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: common),
         .testTarget(
             name: "FollowerTests", dependencies: ["WAL", "Archive", "Shipper", "Follower", "TestSupport"],
             swiftSettings: common),

@@ -1,6 +1,10 @@
 import Archive
+import Foundation
+import Logging
 
 /// An archive that was named on the command line: its store and the log's name in it.
+///
+/// Connection settings and credentials come from the environment (`WALSHIPD_HTTP_…`), as for `walshipd run`.
 struct ArchiveOpening {
     let store: any ObjectStore
     let log: Archive.LogName
@@ -8,16 +12,10 @@ struct ArchiveOpening {
     let url: String
 
     /// Nothing is sent yet. Throws `.invalid` and `.unsupported` for a URL that cannot be used.
-    init(_ argument: String) throws(ArchiveError) {
+    init(_ argument: String, environment: [String: String] = ProcessInfo.processInfo.environment) throws {
         let url = try ArchiveURL(argument)
-        switch url.base {
-        case .http(let base):
-            var settings = Archive.HTTPSettings()
-            if let credentials = url.credentials { settings.credentials = { credentials } }
-            store = try HTTPStore(base: base, settings: settings)
-        case .directory(let root):
-            store = try DirectoryStore(root: root)
-        }
+        let http = try HTTPSettings(from: SettingReader(flags: [:], environment: environment, file: nil))
+        store = try StoreFactory(http: http, logger: StderrLogHandler.logger(level: .warning)).store(for: url.store)
         log = url.logName
         self.url = url.text
     }

@@ -1,5 +1,6 @@
 import Archive
 import Follower
+import Shipper
 import WAL
 
 /// What the program's exit code says. Part of the interface: scripts depend on the numbers.
@@ -40,6 +41,7 @@ extension ExitCode {
         case let error as WALError: self.init(of: error)
         case let error as ArchiveError: self.init(of: error)
         case let error as RestoreError: self = ExitCode(ofDomainError: error.cause) ?? .failed
+        case let error as ShipperError: self.init(of: error)
         default: return nil
         }
     }
@@ -52,6 +54,18 @@ extension ExitCode {
             case .parameterMismatch: .usage
             case .positionLost: .notFound
             case .recordTooLarge, .encoding, .locked, .noSpace, .stopped, .notALog, .cancelled: .failed
+            }
+    }
+
+    init(of error: ShipperError) {
+        self =
+            switch error {
+            // Another machine may own what a copy claims to be.
+            case .replica: .fenced
+            case .archive(let error): ExitCode(of: error)
+            case .log(let error): ExitCode(of: error)
+            case .behind: .damaged
+            case .timedOut: .storage
             }
     }
 

@@ -17,6 +17,7 @@ struct WalshipD: AsyncParsableCommand {
     /// Every subcommand, in the order in which help shows them: run, serve, append, cat, restore, promote, verify, status,
     /// demo. A command is registered when it does its work.
     static let subcommands: [any ParsableCommand.Type] = [
+        RunCommand.self,
         ServeCommand.self,
         AppendCommand.self,
         CatCommand.self,

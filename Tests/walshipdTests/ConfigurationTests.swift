@@ -1,3 +1,4 @@
+import Archive
 import Foundation
 import Logging
 import Testing
@@ -31,8 +32,8 @@ import Testing
 
     @Test func oneLogAndOneArchiveNeedNoFile() throws {
         let expected = RunSettings(
-            logs: [LogSettings(path: "/data/wal", name: "orders")],
-            destinations: [DestinationSettings(name: nil, base: try StorageURL.parse("http://h:9180/archive"))])
+            logs: [LogSettings(path: "/data/wal", name: LogName("orders")!)],
+            destinations: [DestinationSettings(name: nil, base: try StoreURL("http://h:9180/archive"))])
         #expect(try load(flags: [.log: "/data/wal", .archive: "http://h:9180/archive/orders"]) == expected)
         #expect(
             try load(environment: ["WALSHIPD_LOG": "/data/wal", "WALSHIPD_ARCHIVE": "http://h:9180/archive/orders"]) == expected
@@ -51,7 +52,7 @@ import Testing
               - {name: second, url: "file:///mnt/archive"}
             """)
         #expect(
-            settings.logs == [LogSettings(path: "/a/orders/", name: "orders"), LogSettings(path: "/a/x", name: "Events-2")])
+            settings.logs == [LogSettings(path: "/a/orders/", name: LogName("orders")!), LogSettings(path: "/a/x", name: LogName("Events-2")!)])
         #expect(settings.destinations.map(\.name) == [nil, "second"])
         #expect(settings.destinations[0].archive(of: settings.logs[1]).description == "https://h/base/Events-2")
         #expect(settings.destinations[1].archive(of: settings.logs[0]).description == "file:///mnt/archive/orders")
@@ -60,17 +61,17 @@ import Testing
     @Test func flagAndEnvironmentReplaceTheFilesLists() throws {
         let file = "logs: [{path: /f/a}, {path: /f/b}]\ndestinations: [{url: \"http://f\", name: n}]"
         let log = try load(file, environment: ["WALSHIPD_LOG": "/e/x"], flags: [:])
-        #expect(log.logs == [LogSettings(path: "/e/x", name: "x")])
+        #expect(log.logs == [LogSettings(path: "/e/x", name: LogName("x")!)])
         #expect(log.destinations.map(\.name) == ["n"])
         let flag = try load(file, environment: ["WALSHIPD_LOG": "/e/x"], flags: [.log: "/g/y"])
-        #expect(flag.logs.map(\.name) == ["y"])
+        #expect(flag.logs.map(\.name.text) == ["y"])
         #expect(
             refusal(file, flags: [.archive: "http://h/a/b"])
                 == "--archive: archive: 'http://h/a/b': is the archive of one log, but the file lists 2; list destinations in the file instead"
         )
         #expect(
             try load("logs: [{path: /f/a}]", flags: [.archive: "http://h/base/other"]).logs == [
-                LogSettings(path: "/f/a", name: "other")
+                LogSettings(path: "/f/a", name: LogName("other")!)
             ])
         #expect(
             refusal("logs: [{path: /f/a, name: a}]", flags: [.archive: "http://h/base/other"])?.contains("make them the same")
@@ -85,8 +86,6 @@ import Testing
         (.shipRetain, "64MiB", { $0.ship.retain == ByteSize(64 << 20) }),
         (.shipSettle, "5m", { $0.ship.settle == .seconds(300) }),
         (.shipClaimSettle, "30s", { $0.ship.claimSettle == .seconds(30) }),
-        (.shipMaxLocalBytes, "1GiB", { $0.ship.maxLocalBytes == ByteSize(1 << 30) }),
-        (.shipBacklogPolicy, "keep", { $0.ship.backlogPolicy == .keep }),
         (.retryDelayMax, "1m", { $0.retry.delayMax == .seconds(60) }),
         (.httpConnectTimeout, "3s", { $0.http.connectTimeout == .seconds(3) }),
         (.httpStallTimeout, "7s", { $0.http.stallTimeout == .seconds(7) }),
@@ -106,7 +105,7 @@ import Testing
             #expect(try holds(load(yaml(key, value))), "\(key) in the file")
             #expect(try holds(load(targets, environment: [key.environmentName: value])), "\(key) in the environment")
             #expect(try holds(load(targets, flags: [key: value])), "\(key) as a flag")
-            if key != .shipBacklogPolicy { #expect(try !holds(load(targets)), "\(key): the sample is no default") }
+            #expect(try !holds(load(targets)), "\(key): the sample is no default")
         }
     }
 
@@ -133,10 +132,9 @@ import Testing
 
     @Test func offSwitchesOff() throws {
         for off in ["off", "\"off\"", "false"] {
-            #expect(try load(targets + "ship: {tail-interval: \(off), max-local-bytes: \(off)}").ship.tailInterval == nil)
+            #expect(try load(targets + "ship: {tail-interval: \(off)}").ship.tailInterval == nil)
         }
         #expect(try load(targets).ship.tailInterval == .seconds(1))
-        #expect(try load(targets).ship.maxLocalBytes == nil)
     }
 
     @Test(
@@ -144,8 +142,7 @@ import Testing
             (.shipTailInterval, ["9ms", "0s", "2d", "1", "on", "-1s"]),
             (.shipUploadsInFlight, ["0", "65", "2.5", "two", "0x2"]),
             (.shipCompressionLevel, ["0", "20", "-1"]), (.shipRetain, ["-1", "1MB", "off"]), (.shipSettle, ["31d", "10"]),
-            (.shipClaimSettle, ["9ms", "11m", "off"]), (.shipMaxLocalBytes, ["8191", "1GB"]),
-            (.shipBacklogPolicy, ["Keep", "stop"]),
+            (.shipClaimSettle, ["9ms", "11m", "off"]),
             (.retryDelayMax, ["99ms", "2h"]), (.httpConnectTimeout, ["99ms", "6m"]), (.httpStallTimeout, ["999ms", "2h"]),
             (.httpStallBytesPerSecond, ["0", "1kb"]),
             (.httpProxy, ["proxy:3128", "ftp://p:1", "http://u:pw@p:1", "http://p:1/path", "http://p:0"]),
@@ -206,15 +203,15 @@ import Testing
         ),
         (
             "logs: [{path: /x}]\ndestinations: [{url: \"http://u:hunter2@h\"}]",
-            "w.yaml:2: destinations[0].url: expected a URL without user and password"
+            "w.yaml:2: destinations[0].url: the URL http://h has a user or password in it"
         ),
         (
             "logs: [{path: /x}]\ndestinations: [{url: \"ftp://h\"}]",
-            "w.yaml:2: destinations[0].url: 'ftp://h': expected a URL that begins with"
+            "w.yaml:2: destinations[0].url: 'ftp://h': the URL ftp://h has an unknown scheme"
         ),
         (
             "logs: [{path: /x}]\ndestinations: [{url: \"s3://b/p\"}]",
-            "w.yaml:2: destinations[0].url: 's3://b/p': s3:// is not supported"
+            "w.yaml:2: destinations[0].url: 's3://b/p': the URL s3://b/p names an S3 store"
         ),
         ("logs: [{path: /x}]", "w.yaml: destinations: no archive is named; give --archive, WALSHIPD_ARCHIVE, or destinations"),
         ("destinations: [{url: \"http://h\"}]", "w.yaml: logs: no log is named; give --log, WALSHIPD_LOG, or logs"),
@@ -241,15 +238,9 @@ import Testing
     }
 
     @Test func impossibleCombinationsAreRefused() {
-        for policy in ["block", "drop"] {
-            #expect(
-                refusal(targets + "ship: {backlog-policy: \(policy)}")?.contains("takes effect past ship.max-local-bytes only")
-                    == true)
-            #expect(refusal(targets + "ship: {backlog-policy: \(policy), max-local-bytes: 1GiB}") == nil)
-        }
-        #expect(
-            refusal(targets + "ship: {retain: 1GiB, max-local-bytes: 1GiB}")?.contains(
-                "expected less than ship.max-local-bytes (1GiB)") == true)
+        // Not in this version: an unknown key is refused, so nobody relies on it.
+        #expect(refusal(targets + "ship: {backlog-policy: keep}") != nil)
+        #expect(refusal(targets + "ship: {max-local-bytes: 1GiB}") != nil)
         #expect(refusal(targets + "http: {username: u}")?.contains("has no password") == true)
         #expect(refusal(targets, environment: ["WALSHIPD_HTTP_PASSWORD": "hunter2"])?.contains("without a user name") == true)
         let both = refusal(
@@ -343,11 +334,11 @@ import Testing
     @Test(arguments: [
         "http://", "http:///x", "http://h:0/x/y", "http://h:99999/x/y", "http://h /x/y", "http://h/x?y/z", "http://h/x#y",
         "http://h/a/../b",
-        "http://h/a//b", "http://h", "http://h/", "http://h/.x", "file://host/x/y", "file:///", "file:///x", "h/x", "",
+        "http://h/a//b", "http://h", "http://h/", "http://h/.x", "file://host/x/y", "file:///", "h/x", "",
         "http://h/a\\b/c", "http://h/\u{e9}/a",
     ])
     func archiveAddressesThatNameNoArchiveAreRefused(_ url: String) {
-        #expect(throws: ArgumentTextError.self) { try StorageURL.parse(url).splitLogName() }
+        #expect(throws: ArchiveError.self) { try ArchiveURL(url) }
     }
 
     @Test func archiveAddressesAreSplit() throws {
@@ -356,10 +347,10 @@ import Testing
             ("https://[::1]:9180/a/b-1.c", "https://[::1]:9180/a", "b-1.c"),
             ("file:///x/y", "file:///x", "y"),
         ] {
-            let (foundBase, foundLog) = try StorageURL.parse(url).splitLogName()
-            #expect(foundBase.description == base)
-            #expect(foundLog == log)
-            #expect(foundBase.appending(log: foundLog) == (try StorageURL.parse(url)))
+            let found = try ArchiveURL(url)
+            #expect(found.store.description == base)
+            #expect(found.logName.text == log)
+            #expect(found.store.archive(of: found.logName) == found)
         }
     }
 

@@ -21,6 +21,16 @@ public final class LogReader: Sendable {
         LogReader(try ReaderFiles(paths: LogPaths(directory: directory), fileSystem: fileSystem, time: time, writable: false))
     }
 
+    /// Whether a log is in `directory`. False where nothing is, or nothing but the beginnings of one; `.notALog` where something else is.
+    public static func exists(directory: String) throws(WALError) -> Bool {
+        let (place, what) = try LogOpener(
+            paths: LogPaths(directory: directory), kind: .directory(segmentSize: nil), fileSystem: LinuxFileSystem(),
+            time: LinuxTimeSource(), configuration: .init()
+        ).look()
+        guard place != .occupied else { throw .notALog(path: directory, reason: what) }
+        return place == .log
+    }
+
     init(_ files: ReaderFiles) {
         self.files = files
         directory = files.paths.directory

@@ -1,3 +1,5 @@
+import Archive
+
 /// How HTTP storage is spoken to: section `http`.
 struct HTTPSettings: Equatable, Sendable {
     var connectTimeout: Duration = .seconds(10)
@@ -56,9 +58,18 @@ struct HTTPSettings: Equatable, Sendable {
     }
 
     private static func parseProxy(_ text: String) throws(ArgumentTextError) -> String {
-        let url = try StorageURL.parseParts(text, schemes: ["http", "https", "socks5", "socks5h"])
-        guard url.path.isEmpty || url.path == "/" else {
-            throw ArgumentTextError("expected no path after the proxy's host and port")
+        let schemes = ["http", "https", "socks5", "socks5h"]
+        guard let mark = text.firstRange(of: "://"), schemes.contains(text[..<mark.lowerBound].lowercased()) else {
+            throw ArgumentTextError("expected a URL that begins with \(schemes.map { "\($0)://" }.joined(separator: ", "))")
+        }
+        do throws(ArchiveError) {
+            // The rest follows the rules of any HTTP address.
+            let url = try StoreURL("http" + text[mark.lowerBound...])
+            guard case .http(let place) = url.place, place.dropFirst("http://".count).firstIndex(of: "/") == nil else {
+                throw ArchiveError(.invalid, "the proxy has a path")
+            }
+        } catch {
+            throw ArgumentTextError("expected a proxy's scheme, host and port, and nothing else: \(error.description)")
         }
         return text
     }

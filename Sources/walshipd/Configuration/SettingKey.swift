@@ -12,8 +12,6 @@ enum SettingKey: String, CaseIterable, Sendable {
     case shipRetain = "ship.retain"
     case shipSettle = "ship.settle"
     case shipClaimSettle = "ship.claim-settle"
-    case shipMaxLocalBytes = "ship.max-local-bytes"
-    case shipBacklogPolicy = "ship.backlog-policy"
 
     case retryDelayMax = "retry.delay-max"
 

@@ -12,18 +12,6 @@ struct ShipSettings: Equatable, Sendable {
     var settle: Duration = .zero
     /// How long a claim on an epoch rests before it is read back.
     var claimSettle: Duration = .seconds(2)
-    /// How far the backlog may grow before `backlogPolicy` applies; nil: no bound.
-    var maxLocalBytes: ByteSize?
-    var backlogPolicy = BacklogPolicy.keep
-
-    enum BacklogPolicy: String, CaseIterable, Sendable {
-        /// Keep everything and raise the alarm.
-        case keep
-        /// Stop appends at the next segment until the backlog shrinks.
-        case block
-        /// Give up the slot, record the gap, and let the log be truncated.
-        case drop
-    }
 
     // Ranges, with their reasons. Below 10 ms a tail costs more requests than it saves loss (design: down to 10 ms).
     static let tailIntervals: ClosedRange<Duration> = .milliseconds(10)...(.seconds(86_400))
@@ -34,8 +22,6 @@ struct ShipSettings: Equatable, Sendable {
     static let settles: ClosedRange<Duration> = .zero...(.seconds(30 * 86_400))
     /// Zero would read the claim back before a rival's request can arrive.
     static let claimSettles: ClosedRange<Duration> = .milliseconds(10)...(.seconds(600))
-    /// Twice the smallest segment; that it is twice the log's own is checked when the log is open.
-    static let maxLocalBytesMin: UInt64 = 2 * 4096
 
     init() {}
 
@@ -49,18 +35,6 @@ struct ShipSettings: Equatable, Sendable {
         retain = try reader.value(.shipRetain, default: retain, SettingParsers.bytes())
         settle = try reader.value(.shipSettle, default: settle, SettingParsers.duration(Self.settles))
         claimSettle = try reader.value(.shipClaimSettle, default: claimSettle, SettingParsers.duration(Self.claimSettles))
-        maxLocalBytes = try reader.value(
-            .shipMaxLocalBytes, default: maxLocalBytes,
-            SettingParsers.orOff(SettingParsers.bytes(atLeast: Self.maxLocalBytesMin)))
-        backlogPolicy = try reader.value(
-            .shipBacklogPolicy, default: backlogPolicy, SettingParsers.word(BacklogPolicy.self))
-        if maxLocalBytes == nil && backlogPolicy != .keep {
-            throw try reader.error(.shipBacklogPolicy, "takes effect past ship.max-local-bytes only; set that too")
-        }
-        if let maxLocalBytes, retain.bytes >= maxLocalBytes.bytes {
-            throw try reader.error(
-                .shipRetain, "expected less than ship.max-local-bytes (\(maxLocalBytes)): what is retained counts as local")
-        }
     }
 }
 

@@ -1,27 +1,28 @@
+import Archive
+
 /// Which logs go to which destinations: the file's lists, or the one log and archive of flag or environment in their place.
 struct Targets {
     var logs: [LogSettings] = []
     var destinations: [DestinationSettings] = []
 
     init(reader: SettingReader, file: ConfigurationFile?) throws(ConfigurationError) {
-        var archiveLogName: String?
+        var archiveLogName: LogName?
         if let archive = try reader.optional(
             .archive,
             { (text: String) throws(ArgumentTextError) in
-                try StorageURL.parse(text).splitLogName()
+                try Self.url { () throws(ArchiveError) in try ArchiveURL(text) }
             })
         {
-            destinations = [DestinationSettings(name: nil, base: archive.base)]
-            archiveLogName = archive.log
+            destinations = [DestinationSettings(name: nil, base: archive.store)]
+            archiveLogName = archive.logName
         } else if let file {
             destinations = try Self.destinations(of: file)
         }
 
         if let path = try reader.optional(.log, SettingParsers.nonEmpty) {
-            let name = archiveLogName ?? Self.lastComponent(path)
-            guard LogName.isValid(name) else {
+            guard let name = archiveLogName ?? LogName(Self.lastComponent(path)) else {
                 throw try reader.error(
-                    .log, "its last part is no name for an archive; list it in the file with a name (\(LogName.rule))")
+                    .log, "its last part is no name for an archive; list it in the file with a name (\(Self.nameRule))")
             }
             logs = [LogSettings(path: path, name: name)]
         } else if let file {
@@ -30,12 +31,23 @@ struct Targets {
         try check(file: file)
     }
 
+    private static let nameRule = "a log name has 1 to 100 letters, digits, dots, _ and -, and begins with a letter or digit"
+
+    /// A URL's error as one of a setting.
+    private static func url<T>(_ parse: () throws(ArchiveError) -> T) throws(ArgumentTextError) -> T {
+        do throws(ArchiveError) {
+            return try parse()
+        } catch {
+            throw ArgumentTextError(error.description)
+        }
+    }
+
     private static func lastComponent(_ path: String) -> String {
         path.split(separator: "/").last.map(String.init) ?? ""
     }
 
     private static func logs(
-        of file: ConfigurationFile, archiveLogName: String?, reader: SettingReader
+        of file: ConfigurationFile, archiveLogName: LogName?, reader: SettingReader
     ) throws(ConfigurationError) -> [LogSettings] {
         if archiveLogName != nil && file.logs.count > 1 {
             throw try reader.error(
@@ -50,11 +62,11 @@ struct Targets {
                     origin: .file(file.path, line: element.line), key: key, value: nil, problem: "has no path")
             }
             let given = element.values["name"]
-            let name = given?.text ?? archiveLogName ?? lastComponent(path.text)
-            guard LogName.isValid(name) else {
+            let text = given?.text ?? archiveLogName?.text ?? lastComponent(path.text)
+            guard let name = LogName(text) else {
                 throw ConfigurationError(
-                    origin: .file(file.path, line: given?.line ?? path.line), key: "\(key).name", value: name,
-                    problem: "\(LogName.rule)\(given == nil ? "; give it a name" : "")")
+                    origin: .file(file.path, line: given?.line ?? path.line), key: "\(key).name", value: text,
+                    problem: "\(nameRule)\(given == nil ? "; give it a name" : "")")
             }
             if let archiveLogName, name != archiveLogName {
                 throw try reader.error(
@@ -80,7 +92,7 @@ struct Targets {
                     problem: "expected 1 to 64 lower-case letters, digits, dots, _ and -")
             }
             do throws(ArgumentTextError) {
-                destinations.append(DestinationSettings(name: name?.text, base: try StorageURL.parse(url.text)))
+                destinations.append(DestinationSettings(name: name?.text, base: try Self.url { () throws(ArchiveError) in try StoreURL(url.text) }))
             } catch {
                 // A password in a URL must not be repeated in a message.
                 throw ConfigurationError(
@@ -105,7 +117,7 @@ struct Targets {
                 "no archive is named; give --archive, \(SettingKey.archive.environmentName), or destinations in the file")
         }
         if let path = firstRepeated(logs.map(\.path)) { throw refuse("logs", path, "is listed twice") }
-        if let name = firstRepeated(logs.map(\.name)) {
+        if let name = firstRepeated(logs.map(\.name.text)) {
             throw refuse("logs", name, "two logs would share one archive; give them different names")
         }
         if let url = firstRepeated(destinations.map(\.base.description)) {

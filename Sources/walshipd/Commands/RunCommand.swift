@@ -1,0 +1,89 @@
+import ArgumentParser
+import Foundation
+import Logging
+import ServiceLifecycle
+import UnixSignals
+
+/// `walshipd run`: ships logs to archives.
+struct RunCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run",
+        abstract: "Ships logs to archives, and truncates what is archived.",
+        discussion: """
+            Every log goes to every destination. On SIGTERM or SIGINT the open segment's tail is archived within \
+            --shutdown-deadline, and the exit code is 0. A destination that cannot go on stops alone; the program ends when all \
+            have, with the gravest of their codes: 4 fenced or diverged (or a restored log that was not promoted), 3 corruption, 6 storage, 1 others.
+
+            A log that does not exist yet is waited for; with --once it is an error (5).
+            """)
+
+    @Option(help: ArgumentHelp("A file of settings; see Config/walshipd.yaml.", valueName: "file"))
+    var config: String?
+
+    @Option(help: ArgumentHelp("The directory of the one log to ship.", valueName: "dir"))
+    var log: String?
+
+    @Option(help: ArgumentHelp("The one archive to ship to: <base>/<log name>.", valueName: "url"))
+    var archive: String?
+
+    @Flag(help: "Ship up to what is durable now, the open segment's tail included, truncate what is settled, and end.")
+    var once = false
+
+    @Option(
+        help: ArgumentHelp("With --once: how long it may take; then the exit code is 6.", valueName: "duration"),
+        transform: { try SettingParsers.duration(.milliseconds(1)...(.seconds(7 * 86_400)))($0) })
+    var timeout: Duration?
+
+    @Flag(help: "Read and check all settings, and do nothing else.")
+    var check = false
+
+    @Option(help: ArgumentHelp("Overrides ship.tail-interval.", valueName: "duration|off"))
+    var shipTailInterval: String?
+    @Option(help: ArgumentHelp("Overrides ship.uploads-in-flight.", valueName: "count"))
+    var shipUploadsInFlight: String?
+    @Option(help: ArgumentHelp("Overrides ship.compression-level.", valueName: "level"))
+    var shipCompressionLevel: String?
+    @Option(help: ArgumentHelp("Overrides ship.retain.", valueName: "size"))
+    var shipRetain: String?
+    @Option(help: ArgumentHelp("Overrides ship.settle.", valueName: "duration"))
+    var shipSettle: String?
+    @Option(help: ArgumentHelp("Overrides ship.claim-settle.", valueName: "duration"))
+    var shipClaimSettle: String?
+    @Option(help: ArgumentHelp("Overrides retry.delay-max.", valueName: "duration"))
+    var retryDelayMax: String?
+    @Option(help: ArgumentHelp("Overrides log.level.", valueName: "level"))
+    var logLevel: String?
+    @Option(help: ArgumentHelp("Overrides shutdown-deadline.", valueName: "duration"))
+    var shutdownDeadline: String?
+
+    static let timeoutDefault: Duration = .seconds(30)
+
+    mutating func validate() throws {
+        if timeout != nil && !once { throw ValidationError("--timeout is for --once; without it there is no end to wait for") }
+    }
+
+    mutating func run() async throws {
+        let flags: [SettingKey: String?] = [
+            .log: log, .archive: archive, .shipTailInterval: shipTailInterval, .shipUploadsInFlight: shipUploadsInFlight,
+            .shipCompressionLevel: shipCompressionLevel, .shipRetain: shipRetain, .shipSettle: shipSettle,
+            .shipClaimSettle: shipClaimSettle, .retryDelayMax: retryDelayMax, .logLevel: logLevel, .shutdownDeadline: shutdownDeadline,
+        ]
+        let loaded = try RunSettings.load(
+            path: config, environment: ProcessInfo.processInfo.environment, flags: flags.compactMapValues { $0 })
+        let settings = loaded.settings
+        let logger = StderrLogHandler.logger(level: settings.logLevel)
+        for warning in loaded.warnings { logger.warning("\(warning)") }
+        if check {
+            try Output.error.write(line: "the settings can be used")
+            return
+        }
+        let service = try ShippingService(settings: settings, once: once ? timeout ?? Self.timeoutDefault : nil, logger: logger)
+        let group = ServiceGroup(
+            configuration: ServiceGroupConfiguration(
+                services: [
+                    .init(service: service, successTerminationBehavior: .gracefullyShutdownGroup, failureTerminationBehavior: .cancelGroup)
+                ],
+                gracefulShutdownSignals: [.sigterm, .sigint], logger: Logger(label: "lifecycle") { _ in SwiftLogNoOpLogHandler() }))
+        try await group.run()
+    }
+}
