@@ -7,8 +7,10 @@
 
 # Undeclared imports are errors: SwiftPM lets one through once the module happens to be built.
 SWIFT_FLAGS = --explicit-target-dependency-import-check error
+# As many tests at a time as there are processors: more, and those that wait for servers wait for each other past their limits.
 # The backtracer can hang a test that kills its own children.
-TEST = SWIFT_BACKTRACE=enable=no timeout -k 10 900 swift test --skip-build --disable-xctest
+TEST = SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=$$(nproc) SWIFT_BACKTRACE=enable=no \
+	timeout -k 10 900 swift test --skip-build --disable-xctest
 
 .PHONY: deps build test lint demo clean
 
