@@ -234,6 +234,10 @@ import WAL
             _ = try await first.shipOnce(to: store)
             try first.log.close()
             let before = store.contents
+            for file in try FileManager.default.subpathsOfDirectory(atPath: bench.directory)
+            where !FileManager.default.fileExists(atPath: "\(snapshot)/\(file)") {
+                try FileManager.default.removeItem(atPath: "\(bench.directory)/\(file)")
+            }
             try copy(snapshot, bench.directory)
             // It goes on under its old identity, past where the archive is.
             let again = try ShipBench(scratch)
