@@ -161,7 +161,7 @@ public final class LogShipper: Sendable {
         board.update { $0.capabilities = StoreCapabilities(rawValue: state.capabilities) }
         board.enter(.shipping)
         logger.info(
-            "shipping", metadata: ["epoch": "\(session.epoch)", "archived": "\(state.archived)", "durable": "\(facts.durable)"])
+            "compared with the archive", metadata: ["epoch": "\(session.epoch)", "archived": "\(state.archived)", "durable": "\(facts.durable)"])
         let run = ShipRun(
             session: session, slot: slot, sidecar: sidecar, incarnation: facts.incarnation, access: access,
             publisher: Publisher(store: store, layout: layout, patience: patience), claims: claims, preparation: preparation,

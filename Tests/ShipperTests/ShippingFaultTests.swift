@@ -250,11 +250,11 @@ import WAL
 
     // MARK: Lost slots, lost objects
 
-    @Test func aLostSlotAdoptsWhatIsThere() async throws {
+    @Test(arguments: [60, 75, 100, 200]) func aLostSlotAdoptsWhatIsThere(records: Int) async throws {
         try await withTemporaryDirectory { scratch in
             let bench = try ShipBench(scratch)
             defer { try? bench.log.close() }
-            try bench.write(100)
+            try bench.write(records)
             let store = MemoryObjectStore()
             _ = try await bench.shipOnce(to: store)
             let before = try bench.slot()

@@ -42,6 +42,9 @@ struct ArchiveComparison {
         let before = state
         try await walkSegments(&state)
         try await walkTails(&state)
+        guard state.archived >= facts.head else {
+            throw .behind(missing: state.archived, head: facts.head, message: "this log has not been archived here up to where it begins")
+        }
         let hasAdopted = state.archived > before.archived || state.position > before.position
         let boundary = LSN((state.position.rawValue / size + 1) * size)
         // A tail of the segment that is being filled in again may be there under another range.
@@ -71,12 +74,7 @@ struct ArchiveComparison {
         state.epochStart = session.epochStart
         state.archived = position
         for level in state.levels.indices { state.levels[level].groupStart = position }
-        guard position > session.epochStart else {
-            guard facts.head <= session.epochStart else {
-                throw .behind(missing: session.epochStart, head: facts.head, message: "the slot was lost")
-            }
-            return
-        }
+        guard position > session.epochStart else { return }
         let before = max(session.epochStart, LSN(position.rawValue - size))
         let found = try await archive { () throws(ArchiveError) in
             try await access.metadata(.segment, session.epoch, start: before)
