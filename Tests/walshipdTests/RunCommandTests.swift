@@ -87,7 +87,7 @@ import WAL
                 in: scratch)
             #expect(try await wait(until: { try daemon.standardError().contains("waiting for its writer") }))
             let end = try write("\(scratch)/log", records: 60)
-            #expect(try await wait(until: { try daemon.standardError().contains(" shipping ") }), "\(try daemon.standardError())")
+            #expect(try await wait(until: { try daemon.standardError().contains(" shipping ") }))
             let segments = "\(scratch)/root/a/orders/segments"
             #expect(try await wait(until: { FileManager.default.fileExists(atPath: segments) }))
             daemon.signal(SIGTERM)
