@@ -3,8 +3,9 @@ public import WAL
 
 /// The records of an archive in LSN order, each verified, one object in memory at a time.
 ///
-/// The elements are the whole records and batches from a position up to the end of what is archived. Iterating throws `ArchiveError` (a gap, a missing
-/// or damaged object, an end that is not proven) and `WALError.corruption` for a frame that does not verify; both name the LSN.
+/// The elements are the whole records and batches from a position up to the end of what is archived; at or past the end there are none. Iterating throws
+/// `ArchiveError` (a gap, a missing or damaged object, an end that is not proven; `.notFound` for a position inside a record or below the first one) and
+/// `WALError.corruption` for a frame that does not verify; both name the LSN.
 public struct ArchiveRecords: AsyncSequence, Sendable {
     public typealias Element = (LSN, [UInt8])
 
@@ -18,8 +19,8 @@ public struct ArchiveRecords: AsyncSequence, Sendable {
         self.to = to
     }
 
-    fileprivate static func noRecord(at lsn: LSN) -> WALError {
-        .corruption(lsn: lsn, reason: "no record begins here")
+    fileprivate static func noRecord(at lsn: LSN) -> ArchiveError {
+        ArchiveError(.notFound, "no record begins here", lsn: lsn, hint: "ask for the LSN of a record")
     }
 
     public func makeAsyncIterator() -> Iterator { Iterator(open: open, from: from, to: to) }
@@ -92,9 +93,6 @@ public struct ArchiveRecords: AsyncSequence, Sendable {
                 frames = FrameAssembler(logID: reader.log.logID, epochs: epochs, start: boundary)
                 unmet = start
                 return Array(piece.bytes[Int(boundary.distance(from: piece.range.lowerBound))...])
-            }
-            guard walk.position >= start else {
-                throw ArchiveError(.notFound, "the archive ends at LSN \(walk.position): there is nothing at LSN \(start) yet", lsn: start)
             }
             return nil
         }

@@ -178,6 +178,11 @@ public struct Promotion: Sendable {
         while fork == nil || walk.position < end, let piece = try await walk.next() {
             try await log.take(piece, appliesMore: fork == nil)
         }
+        guard walk.position >= log.promotion.candidate.head else {
+            throw ArchiveError(
+                .gap, "the archive ends here, and the replica begins at LSN \(log.promotion.candidate.head): what lies between is in neither",
+                key: reader.layout.logDocument, lsn: walk.position, hint: "ship to a new archive")
+        }
         if log.promotion.position > log.promotion.end {
             let inherited = line.epochs.epochs.filter { $0.number > log.promotion.epochs.current.number }
             try await log.takeIn(inherited)

@@ -41,6 +41,22 @@ import WAL
         }
     }
 
+    @Test func catPrintsTheRecordsOfAnArchive() async throws {
+        try await withArchive { directory, url, builder in
+            let whole = try await run(directory, "cat", "--archive", url)
+            #expect(whole.code == 0)
+            #expect(whole.output == (0..<500).map { "record \($0)\n" }.joined())
+            let log = try await run(directory, "cat", "--log", "\(directory)/log", "--from", "16", "--to", "64", "--format", "json")
+            let archive = try await run(directory, "cat", "--archive", url, "--from", "16", "--to", "64", "--format", "json")
+            #expect(archive.code == 0 && !archive.output.isEmpty && archive.output == log.output)
+            let key = builder.layout.segment(builder.epoch, start: LSN(4096))
+            try FileManager.default.removeItem(atPath: "\(directory)/archive/\(key)")
+            let gap = try await run(directory, "cat", "--archive", url)
+            #expect(gap.code == 3 && gap.output.hasPrefix("record 0\nrecord 1\n") && gap.error.contains("at LSN 4096"), "\(gap.error)")
+            #expect(try await run(directory, "cat", "--archive", url, "--log", "x").code == 2)
+        }
+    }
+
     @Test func exitCodesSayWhatIsWrong() async throws {
         try await withArchive { directory, url, builder in
             let missing = try await run(directory, "restore", "--archive", "\(url)x", "--to", "\(directory)/restored")

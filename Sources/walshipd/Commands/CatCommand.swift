@@ -1,14 +1,16 @@
+import Archive
 import ArgumentParser
+import Follower
 import WAL
 
-/// `walshipd cat`: the records of a log on standard output.
-struct CatCommand: ParsableCommand {
+/// `walshipd cat`: the records of a log, or of its archive, on standard output.
+struct CatCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "cat",
-        abstract: "Prints the records of a log in the order of their LSNs.",
+        abstract: "Prints the records of a log, or of its archive, in the order of their LSNs.",
         discussion: """
             Prints durable records only, up to where the log is durable at the start; works beside a writer and changes nothing. \
-            A damaged record ends it with the exit code 3, after everything before it was printed.
+            A damaged record ends it with the exit code 3, after everything before it was printed; so does a gap or a missing object of an archive.
 
             Formats: lines prints each record and a newline; framed its length in 4 bytes, little-endian, and the record; hex two \
             digits a byte, one record a line; json one object a line, {"lsn":"11","data":"text"}, with "base64" in place of \
@@ -16,7 +18,10 @@ struct CatCommand: ParsableCommand {
             """)
 
     @Option(help: ArgumentHelp("The directory of the log.", valueName: "dir"))
-    var log: String
+    var log: String?
+
+    @Option(help: ArgumentHelp("The archive to read instead, <base>/<log name>: http://…, https://… or file:///….", valueName: "url"))
+    var archive: String?
 
     @Option(
         help: ArgumentHelp("The LSN of the first record to print (default: the head of the log). Past the end nothing is printed.", valueName: "lsn"),
@@ -33,16 +38,16 @@ struct CatCommand: ParsableCommand {
     var format = RecordFormat.lines
 
     mutating func validate() throws {
-        try LogDirectory.validate(log)
+        guard (log == nil) != (archive == nil) else { throw ValidationError("name either --log or --archive") }
+        if let log { try LogDirectory.validate(log) }
         if let from, let to, to < from { throw ValidationError("--to \(to) lies below --from \(from)") }
     }
 
-    mutating func run() throws {
-        let reader = try LogDirectory.open(log)
-        defer { reader.close() }
+    mutating func run() async throws {
         var printer = RecordPrinter(output: .standard, format: format)
         do {
-            try print(reader, &printer)
+            if let archive { try await print(try ArchiveOpening(archive), &printer) }
+            if let log { try print(log, &printer) }
         } catch let error as WALError where error.isBrokenPipe {
             throw error
         } catch {
@@ -53,7 +58,15 @@ struct CatCommand: ParsableCommand {
         try printer.flush()
     }
 
-    private func print(_ reader: LogReader, _ printer: inout RecordPrinter) throws {
+    private func print(_ archive: ArchiveOpening, _ printer: inout RecordPrinter) async throws {
+        for try await (lsn, data) in archiveRecords(store: archive.store, log: archive.log, from: from, to: to) {
+            try printer.print(lsn, data.span)
+        }
+    }
+
+    private func print(_ log: String, _ printer: inout RecordPrinter) throws {
+        let reader = try LogDirectory.open(log)
+        defer { reader.close() }
         let records = (from.map { reader.iterFrom($0, ifTruncated: .fail) } ?? reader.iter()).makeIterator()
         let end = to ?? LSN(LogLimits.lsnMax)
         var position = from ?? .zero
@@ -65,13 +78,13 @@ struct CatCommand: ParsableCommand {
                 if record.lsn >= end { return }
                 try record.withSpan { bytes throws(WALError) in try printer.print(record.lsn, bytes) }
                 position = record.endLSN
-            case .failure(let error): throw explain(error, reader)
+            case .failure(let error): throw explain(error, log, reader)
             }
         }
     }
 
     /// An error of reading, as one of the command line where it is one.
-    private func explain(_ error: WALError, _ reader: LogReader) -> any Error {
+    private func explain(_ error: WALError, _ log: String, _ reader: LogReader) -> any Error {
         switch error {
         case .positionLost(let head):
             return CommandError(
