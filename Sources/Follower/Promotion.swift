@@ -269,6 +269,7 @@ public struct Promotion: Sendable {
 /// Carries the log under promotion to threads that may block.
 /// Unchecked, because each use is awaited before the next begins.
 private final class Held: @unchecked Sendable {
+    /// Unchecked for the same reason.
     struct Box: @unchecked Sendable {
         let promotion: LogPromotion
         init(_ promotion: LogPromotion) { self.promotion = promotion }

@@ -17,6 +17,24 @@ import TestSupport
         #expect(try fixture.contents().filter { $0.key != "control" } == before)
     }
 
+    @Test func theLossOfTheLastSegmentOfAClosedLogIsNoticedAfterPowerLoss() throws {
+        let fixture = LogFixture()
+        let lsns = try fixture.fill()
+        let last = try #require(lsns.last).rawValue / LogFixture.segmentSize
+        let found = LogFixture(fixture.machine.crash(choosing: DropEverything()))
+        try found.machine.unlink(found.segment(last))
+        #expect(throws: WALError.self) { try found.open() }
+        do throws(WALError) {
+            _ = try found.open()
+        } catch {
+            guard case .corruption(let lsn, _) = error else {
+                Issue.record("\(error)")
+                return
+            }
+            #expect(lsn == LSN(last * LogFixture.segmentSize))
+        }
+    }
+
     @Test func tornTailIsDiscardedAndReported() throws {
         var fixture = LogFixture()
         let log = try fixture.open()

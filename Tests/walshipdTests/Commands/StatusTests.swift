@@ -34,6 +34,25 @@ import WAL
         }
     }
 
+    @Test func anArchiveTellsHowFarItReaches() async throws {
+        try await withTemporaryDirectory { scratch async throws in
+            let log = "\(scratch)/log"
+            let archive = "file://\(scratch)/archive/orders"
+            _ = try await CommandProcess.run(["append", "--log", log, "--segment-size", "4KiB"], input: "abc\n", in: scratch)
+            let missing = try await CommandProcess.run(["status", "--archive", archive], in: scratch)
+            #expect(missing.code == 5, "\(missing)")
+            let run = try await CommandProcess.run(["run", "--once", "--log", log, "--archive", archive, "--ship-claim-settle", "10ms"], in: scratch)
+            #expect(run.code == 0, "\(run)")
+            let ended = try await CommandProcess.run(["status", "--archive", archive, "--json"], in: scratch)
+            let status = try #require(JSONSerialization.jsonObject(with: Data(ended.bytes)) as? [String: Any])
+            #expect(status["archive"] as? String == archive)
+            #expect(status["epoch"] as? Int == 1 && status["claimed_epoch"] as? Int == 1)
+            #expect(status["first_lsn"] as? String == "0" && status["archived_lsn"] as? String == "11")
+            let both = try await CommandProcess.run(["status", "--log", log, "--archive", archive], in: scratch)
+            #expect(both.lines.contains("durable       11") && both.lines.contains("archived      at least up to 11"), "\(both.output)")
+        }
+    }
+
     @Test func theWriterAndWhatHoldsTheHeadAreNamed() async throws {
         try await withTemporaryDirectory { scratch async throws in
             let log = "\(scratch)/log"

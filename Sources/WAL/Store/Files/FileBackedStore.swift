@@ -141,9 +141,23 @@ public class FileBackedStore: LogStore, @unchecked Sendable {
             return opened
         }) else { return }
         notes.withLock { $0 = nil }
-        if opened.replicaHead == nil && opened.control.live.writer == getpid() { opened.control.live.writer = nil }
-        opened.control.close()
-        opened.lock.close()
+        defer {
+            opened.control.close()
+            opened.lock.close()
+        }
+        guard opened.replicaHead == nil else { return }
+        if opened.control.live.writer == getpid() { opened.control.live.writer = nil }
+        if clean { try raiseFloor(to: durable, opened) }
+    }
+
+    /// The foot that says how far a closed log reaches goes when its segment does: the facts say it too, so that the loss is noticed.
+    private func raiseFloor(to durable: LSN, _ opened: Opened) throws(WALError) {
+        try LogLock.underMaintenance(paths, fileSystem, time) { () throws(WALError) in
+            var facts = try opened.control.requireFacts()
+            guard facts.floor < durable else { return }
+            facts.floor = durable
+            _ = try opened.control.writeFacts(facts, epochs: opened.epochs)
+        }
     }
 
     // MARK: Segments
