@@ -90,9 +90,14 @@ import WAL
             let store = MemoryObjectStore()
             for _ in 0..<10_000 { store.inject(.fail(ArchiveError(.unreachable, "away")), into: .get) }
             let shipper = bench.shipper(to: store)
-            await #expect(throws: ShipperError.timedOut(archived: .zero, target: end, last: "away")) {
-                try await shipper.runOnce(timeout: .milliseconds(300))
+            let error = await #expect(throws: ShipperError.self) { try await shipper.runOnce(timeout: .milliseconds(300)) }
+            guard case .timedOut(let archived, let target, let last) = error else {
+                Issue.record("\(String(describing: error))")
+                return
             }
+            #expect(archived == .zero && target == end)
+            // A busy machine may not have come as far as the first request.
+            #expect(last == nil || last == "away")
         }
     }
 
