@@ -98,7 +98,8 @@ let package = Package(
             dependencies: ["WAL", "Archive", "Shipper", "TestSupport", .product(name: "Logging", package: "swift-log")],
             swiftSettings: common),
         .testTarget(
-            name: "FollowerTests", dependencies: ["WAL", "Archive", "Shipper", "Follower", "TestSupport"],
+            name: "FollowerTests",
+            dependencies: ["WAL", "Archive", "Shipper", "Follower", "TestSupport", .product(name: "Logging", package: "swift-log")],
             swiftSettings: common),
         .testTarget(
             name: "walshipdTests",

@@ -1,0 +1,25 @@
+import Archive
+import Foundation
+import TestSupport
+import Testing
+
+/// The contract of `ObjectStore` on the embedded archive server, through the store that clients use.
+@Suite struct ServeConformanceTests {
+    @Test(arguments: StoreCheck.all)
+    func serveKeepsTheContract(_ check: StoreCheck) async throws {
+        try await withTemporaryDirectory { scratch in
+            let root = scratch + "/root"
+            try FileManager.default.createDirectory(atPath: root, withIntermediateDirectories: false)
+            let server = try ChildProcess(
+                Program.walshipd, ["serve", "--root", root, "--listen", "127.0.0.1:0"], in: scratch,
+                environment: ["SWIFT_BACKTRACE": "enable=no"])
+            try await waitUntil("the server prints where it listens; \(server.tail)") { server.standardOutput.contains("\n") }
+            let url = try #require(server.standardOutput.split(separator: "\n").first?.split(separator: " ").last)
+            var settings = Archive.HTTPSettings()
+            settings.proxy = ""
+            try await check.run(
+                on: HTTPStore(base: url + "/base", settings: settings),
+                expecting: [.conditionalCreate, .exclusiveCollections, .cutUploadsInvisible, .verifiesChecksum, .list, .rangeGet])
+        }
+    }
+}
