@@ -4,6 +4,8 @@ enum DemoLimits {
     static let segmentSize = 4 << 20
     /// Bytes. What is handed to the writer at a time.
     static let chunkSize = 256 << 10
+    /// Chunks handed over at once just before the writer is killed.
+    static let burst = 8
     /// Bytes. Larger text files are left out: one of them would be the whole demo.
     static let textFileMax = 32 << 20
     /// Bytes. A file without a zero byte in its beginning counts as text, as for grep(1).

@@ -123,6 +123,7 @@ struct DemoRoles: Sendable {
         var line = 0
         var handed = 0
         var position = 0
+        var burst = 0
         while let (bytes, count) = try reader.nextChunk() {
             defer {
                 line += count
@@ -134,7 +135,12 @@ struct DemoRoles: Sendable {
             handed += part.count
             let now = Double(position + bytes.count) / Double(text.bytes)
             story.note(share: max(story.share, now))
-            if let share, now >= share { return line + count }
+            if let share, now >= share {
+                // The last of it goes in one go, so that the writer is killed in the middle of its work.
+                burst += 1
+                if burst == DemoLimits.burst { return line + count }
+                continue
+            }
             let due = started + .seconds(Double(handed) / pace)
             if due > clock.now { try await Task.sleep(until: due, clock: clock) }
         }
