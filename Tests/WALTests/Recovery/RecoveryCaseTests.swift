@@ -365,6 +365,37 @@ import TestSupport
         try original.close()
     }
 
+    /// The live page that came with the copy speaks of the original, which went on while its files were copied.
+    @Test func theLivePageOfACopyIsNotBelievedAfterItsPromotion() async throws {
+        let fixture = LogFixture()
+        let original = try fixture.open()
+        for number in 0..<5 { try original.append(sampleRecord(number, count: 200)) }
+        let end = try { try original.sync() }()
+        try fixture.machine.makeDirectory("/copy")
+        try fixture.machine.create("/copy/" + SegmentName(index: 0).fileName, try fixture.machine.contents(fixture.segment(0)))
+        for number in 5..<10 { try original.append(sampleRecord(number, count: 200)) }
+        let later = try { try original.sync() }()
+        #expect(later > end)
+        try fixture.machine.create("/copy/control", try fixture.machine.contents(fixture.path("control")))
+        let time = SimulatedTimeSource()
+        _ = try await LogPromotion.promote(directory: "/copy", fileSystem: fixture.machine, time: time) { candidate throws(WALError) in
+            #expect(candidate.end == end)
+            return [LogPromotion.ClaimedEpoch(number: 2, id: EpochID(rawValue: 7))]
+        }
+        let reader = try LogReader.open(directory: "/copy", fileSystem: fixture.machine, time: time)
+        #expect(try reader.durableLSN == end)
+        #expect(try reader.iter().map { try $0.get() }.count == 5)
+        reader.close()
+        let copy = try LogFixture(fixture.machine, directory: "/copy").open()
+        #expect(copy.endLSN == end)
+        #expect(try copy.append([1]) == end)
+        try copy.close()
+        let again = try LogFixture(fixture.machine, directory: "/copy").open(.init(verify: .full))
+        #expect(try again.records().count == 6)
+        try again.close()
+        try original.close()
+    }
+
     @Test func aDirectoryCopiedWhileLiveIsToldApart() throws {
         let fixture = LogFixture()
         let log = try fixture.open()
