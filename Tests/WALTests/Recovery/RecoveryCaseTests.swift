@@ -185,6 +185,40 @@ import TestSupport
         try log.close()
     }
 
+    /// A destination records what it is about to send, and sends only what is durable: a shipper that starts after a power failure before any
+    /// writer does must not find its own object past the end of the log.
+    @Test func whatADestinationHadInFlightIsDurableForWhoeverComesFirst() throws {
+        let changes: [(LSN, inout SlotState) -> Void] = [
+            { end, slot in slot.levels[0].inFlight = LSN(8192)..<end },
+            { end, slot in slot.levels[2].inFlight = LSN(8192)..<end },
+            { end, slot in slot.segmentsStarted = LSN(8192) },
+        ]
+        for (index, change) in changes.enumerated() {
+            let first = LogFixture()
+            let log = try first.open()
+            for number in 0..<50 { try log.append(sampleRecord(number, count: 200)) }
+            let durable = try log.sync()
+            #expect(durable > LSN(8192))
+            let sidecar = try LogSidecar.attach(directory: "/log", fileSystem: first.machine, time: SimulatedTimeSource())
+            let slot = try sidecar.takeSlot("archive") {
+                SlotState(kind: .destination, logID: log.logID, position: .zero, epoch: log.epochs.current.id)
+            }
+            try slot.update { change(durable, &$0) }
+            slot.close()
+            let fixture = LogFixture(first.machine.crash(choosing: DropEverything()))
+            for index: UInt64 in 0..<3 {
+                for place in SegmentFoot.durableOffsets {
+                    try fixture.write([UInt8](repeating: 0, count: 28), fixture.segment(index), at: 4096 + UInt64(place))
+                }
+            }
+            let reader = try LogReader.open(directory: "/log", fileSystem: fixture.machine, time: SimulatedTimeSource())
+            #expect(try reader.durableLSN >= (index == 2 ? LSN(8192) : durable), "\(index)")
+            reader.close()
+            sidecar.detach()
+            try log.close()
+        }
+    }
+
     @Test func aMissingSegmentRefuses() throws {
         for index: UInt64 in 0..<3 {
             let fixture = LogFixture()
