@@ -219,6 +219,43 @@ import TestSupport
         }
     }
 
+    @Test func aReaderAfterAPowerFailureNeverTakesDamageForTheEnd() throws {
+        let first = LogFixture()
+        let log = try first.open()
+        let lsns = try (0..<40).map { try log.append(sampleRecord($0, count: 200)) }
+        let durable = try log.sync()
+        let sidecar = try LogSidecar.attach(directory: "/log", fileSystem: first.machine, time: SimulatedTimeSource())
+        let slot = try sidecar.takeSlot("archive") {
+            SlotState(kind: .destination, logID: log.logID, position: .zero, epoch: log.epochs.current.id)
+        }
+        try slot.update { $0.archived = durable }
+        slot.close()
+        for missing in [false, true] {
+            let fixture = LogFixture(first.machine.crash(choosing: DropEverything()))
+            for index: UInt64 in 0..<3 {
+                for place in SegmentFoot.durableOffsets {
+                    try fixture.write([UInt8](repeating: 0, count: 28), fixture.segment(index), at: 4096 + UInt64(place))
+                }
+            }
+            let bad = lsns[30]
+            if missing {
+                for index: UInt64 in 0..<3 { try fixture.machine.unlink(fixture.segment(index)) }
+            } else {
+                try fixture.machine.damage(fixture.segment(bad.rawValue / 4096), at: Int(bad.rawValue % 4096) + 20, xor: 1)
+            }
+            let reader = try LogReader.open(directory: "/log", fileSystem: fixture.machine, time: SimulatedTimeSource())
+            do throws(WALError) {
+                let found = try reader.durableLSN
+                Issue.record("durable up to \(found)")
+            } catch {
+                #expect(error.isCorruption(at: missing ? .zero : bad), "\(error)")
+            }
+            reader.close()
+        }
+        sidecar.detach()
+        try log.close()
+    }
+
     @Test func aMissingSegmentRefuses() throws {
         for index: UInt64 in 0..<3 {
             let fixture = LogFixture()
