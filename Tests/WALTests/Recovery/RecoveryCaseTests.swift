@@ -256,6 +256,23 @@ import TestSupport
         try log.close()
     }
 
+    /// The entries above what we make are durable too, whoever made them, and however recently.
+    @Test func aDirectoryMadeJustBeforeIsThereAfterThePowerWentWithWhatWasSyncedInIt() throws {
+        let first = LogFixture()
+        try first.machine.makeDirectory("/log")
+        let log = try first.open()
+        let end = try { try log.appendAndSync([1]) }()
+        try first.machine.makeDirectory("/log/slots")
+        try log.pin("kept", at: end)
+        let fixture = LogFixture(first.machine.crash(choosing: DropEverything()))
+        let again = try fixture.open()
+        #expect(try again.records().map(\.lsn) == [end])
+        #expect(try again.truncateBefore(again.endLSN) == end)
+        #expect(try fixture.machine.list("/log/slots") == ["kept"])
+        try again.close()
+        try log.close()
+    }
+
     @Test func aMissingSegmentRefuses() throws {
         for index: UInt64 in 0..<3 {
             let fixture = LogFixture()
