@@ -151,6 +151,22 @@ import WAL
         }
     }
 
+    @Test func aTailInFlightPastTheEndOfTheLogIsANamedError() async throws {
+        try await withTemporaryDirectory { scratch in
+            let bench = try ShipBench(scratch)
+            defer { try? bench.log.close() }
+            let end = try bench.write(5)
+            let store = MemoryObjectStore()
+            _ = try await bench.shipOnce(to: store)
+            let sidecar = try LogSidecar.attach(directory: bench.directory)
+            let slot = try sidecar.takeSlot("d-1") { () throws(WALError) -> SlotState in throw .cancelled }
+            try slot.update { $0.levels[0].inFlight = end..<end.advanced(by: 100) }
+            slot.close()
+            sidecar.detach()
+            #expect(await code { try await bench.shipOnce(to: store) } == .diverged)
+        }
+    }
+
     // MARK: Rivals and foreigners
 
     @Test func aHigherEpochFencesBeforeAnythingCounts() async throws {
