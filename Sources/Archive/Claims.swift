@@ -135,8 +135,8 @@ public struct Claims: Sendable {
         return document
     }
 
-    /// The claim, or nil where there is none or one that was cut short: as good as none, once its writer had time to finish.
-    private func readable(_ number: UInt64) async throws(ArchiveError) -> ClaimDocument? {
+    /// The claim, or nil where there is none or one that was cut short: as good as none, once its writer had time to finish (`claim` waits).
+    package func readable(_ number: UInt64) async throws(ArchiveError) -> ClaimDocument? {
         do throws(ArchiveError) {
             return try await document(number)
         } catch where error.code == .damaged {

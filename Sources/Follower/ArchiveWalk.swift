@@ -124,8 +124,10 @@ public struct ArchiveWalk: Sendable {
         for prefix in [reader.layout.segments(source.epoch), reader.layout.tails(source.epoch), reader.layout.gaps(source.epoch)] {
             guard let keys = try await reader.access.list(prefix) else { return .unsupported }
             for key in keys {
-                let name = key.path.split(separator: "/").last?.prefix { $0 != "." } ?? ""
-                if name.utf8.count == 20, let start = UInt64(name), start >= position.rawValue { return .present }
+                guard let name = key.path.split(separator: "/").last, let dot = name.firstIndex(of: ".") else { continue }
+                // Uploads on their way to their names are nobody's objects.
+                guard [".zst", ".zst.enc", ".json"].contains(name[dot...]) else { continue }
+                if name[..<dot].utf8.count == 20, let start = UInt64(name[..<dot]), start >= position.rawValue { return .present }
             }
         }
         return .absent

@@ -196,6 +196,18 @@ import WAL
         }
     }
 
+    /// Where uploads go to a temporary name first, a crash leaves one; it is no sign that the archive goes on.
+    @Test func anUploadThatACrashLeftOnItsWayIsNoObjectPastTheEnd() async throws {
+        let store = MemoryObjectStore()
+        try await withArchive(store) { directory, records, builder in
+            store.plant(builder.layout.head(builder.epoch), nil)
+            let next = builder.layout.tail(builder.epoch, level: 0, start: try builder.reader.durableLSN)
+            store.plant(ObjectKey("\(next).tmp-00000000000000ab"), [1, 2, 3])
+            try await SampleArchive.restore(store, into: "\(directory)/restored")
+            #expect(SampleArchive.isSame(try SampleArchive.records("\(directory)/restored"), records))
+        }
+    }
+
     @Test func withoutAHeadAndAListingTheEndIsUnproven() async throws {
         let store = MemoryObjectStore(capabilities: [.probed, .conditionalCreate, .rangeGet])
         try await withArchive(store) { directory, _, builder in

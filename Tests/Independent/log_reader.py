@@ -285,7 +285,8 @@ class Log:
                 bounds.append(found["cell"]["durable"])
         for slot in self.slots.values():
             if slot.get("epoch_id") == current:
-                bounds += [slot["position"], slot["archived"]]
+                bounds += [slot["position"], slot["archived"], slot["started_end"]]
+                bounds += [level["in_flight"][1] for level in slot["levels"]]
         return max(bounds)
 
     def read(self, lsn, count):

@@ -135,6 +135,38 @@ import WAL
         }
     }
 
+    /// A plain store keeps the beginning of an upload that was cut by a crash: also of a claim.
+    @Test func aClaimThatWasCutShortByACrashIsWrittenAgain() async throws {
+        try await withTemporaryDirectory { scratch in
+            let bench = try ShipBench(scratch)
+            defer { try? bench.log.close() }
+            let end = try bench.write(10)
+            let store = MemoryObjectStore(capabilities: [.probed])
+            let epoch = EpochName(bench.log.epochs.current)
+            let key = ShipBench.layout.claim(1)
+            let whole = try ClaimDocument(epoch: epoch, host: "here", time: 1).encoded(for: key)
+            store.plant(key, Array(whole.prefix(20)))
+            #expect(try await bench.shipOnce(to: store).archived == end)
+            #expect(try store.contents[key].map { try ClaimDocument(decoding: $0, key: key).epoch } == epoch)
+        }
+    }
+
+    @Test func aTailInFlightPastTheEndOfTheLogIsANamedError() async throws {
+        try await withTemporaryDirectory { scratch in
+            let bench = try ShipBench(scratch)
+            defer { try? bench.log.close() }
+            let end = try bench.write(5)
+            let store = MemoryObjectStore()
+            _ = try await bench.shipOnce(to: store)
+            let sidecar = try LogSidecar.attach(directory: bench.directory)
+            let slot = try sidecar.takeSlot("d-1") { () throws(WALError) -> SlotState in throw .cancelled }
+            try slot.update { $0.levels[0].inFlight = end..<end.advanced(by: 100) }
+            slot.close()
+            sidecar.detach()
+            #expect(await code { try await bench.shipOnce(to: store) } == .diverged)
+        }
+    }
+
     // MARK: Rivals and foreigners
 
     @Test func aHigherEpochFencesBeforeAnythingCounts() async throws {

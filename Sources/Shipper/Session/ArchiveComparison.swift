@@ -35,6 +35,9 @@ struct ArchiveComparison {
         var comparesAgain = false
         if isKnown {
             try requireNotPast(slot.archived, "the slot \(access.layout.log)", nil)
+            for level in slot.levels {
+                try requireNotPast(level.inFlight?.upperBound ?? .zero, "a tail that the slot \(access.layout.log) has in flight", nil)
+            }
             comparesAgain = try await stepBackIfBehind(&state)
         } else {
             try await begin(&state)

@@ -110,7 +110,7 @@ struct SessionOpening {
     /// another, with the ids that the log knows, so that none is skipped.
     private func own(_ epoch: EpochName) async throws(ShipperError) {
         do throws(ArchiveError) {
-            if try await claims.document(epoch.number) == nil {
+            if try await claims.readable(epoch.number) == nil {
                 guard slot.state.epochNumber != epoch.number else {
                     throw ArchiveError(
                         .fenced, "the claim of epoch \(epoch) is gone", key: access.layout.claim(epoch.number),
@@ -134,7 +134,7 @@ struct SessionOpening {
         var from: UInt64 = 1
         var number = epoch.number - 1
         while number >= 1 {
-            if let found = try await claims.document(number) {
+            if let found = try await claims.readable(number) {
                 if number >= oldest.number, found.epoch != name(number) {
                     throw ArchiveError(
                         .fenced, "epoch \(number) belongs to \(found.epoch.id) here, and to \(name(number).id) in this log",

@@ -92,13 +92,16 @@ extension LogCore {
                 if index < lastIndex {
                     try segment.noteFirstFrame(index == firstIndex ? LSN(word) : nil)
                     // A store may share its descriptor between segments: nobody else may hear of this flush instead of us.
-                    try committer.betweenFlushes { () throws(WALError) in try segment.flush() }
-                    try segment.release()
-                    last = nil
+                    // Nor may the keeper be flushing this segment's foot while it is let go.
+                    try committer.betweenFlushes { () throws(WALError) in
+                        try segment.flush()
+                        last = nil
+                        try segment.release()
+                    }
                 }
             }
         } catch {
-            try last?.release()
+            if let last { try committer.betweenFlushes { () throws(WALError) in try last.release() } }
             try store.discardSegments(from: firstNew)
             throw error
         }

@@ -69,6 +69,13 @@ public struct SlotState: Hashable, Sendable {
     }
 }
 
+extension SlotState {
+    /// The greatest LSN that this consumer has seen durable: only durable bytes are sent, and a range is recorded before it is sent.
+    var shippedEnd: LSN {
+        levels.reduce(max(position, archived, segmentsStarted ?? .zero)) { max($0, $1.inFlight?.upperBound ?? .zero) }
+    }
+}
+
 /// One level of a destination's tails.
 public struct LevelState: Hashable, Sendable {
     /// The range of the object being uploaded; every retry ships exactly it.

@@ -63,12 +63,19 @@ final class ReaderFiles: Sendable {
             slots: slots, boot: boot)
         // A checkpoint at a segment's end may lie inside a frame, which was durable whole when the checkpoint was written.
         let storageEnd = LSN((windows.last.map { $0 + 1 } ?? 0) * medium.windowSize)
-        guard evidence.floor > evidence.boundary, storageEnd > evidence.boundary else { return evidence.boundary }
+        guard evidence.floor > evidence.boundary else { return evidence.boundary }
         let cursor = FrameCursor(
             reader: makeReader(), checksums: FrameChecksums(logID: facts.logID, epochs: epochs),
-            maxRecordSize: facts.maxRecordSize, position: evidence.boundary, limit: storageEnd)
+            maxRecordSize: facts.maxRecordSize, position: evidence.boundary, limit: max(storageEnd, evidence.boundary))
         while cursor.position < evidence.floor {
-            guard case .record = try cursor.next() else { break }
+            switch try cursor.next() {
+            case .record: break
+            case .end, .fault:
+                // Not a shorter log: what was durable is damaged.
+                throw .corruption(
+                    lsn: cursor.position,
+                    reason: "no intact frame, and the log is durable up to LSN \(evidence.floor); repair it from the archive")
+            }
         }
         return cursor.position
     }

@@ -35,7 +35,7 @@ struct FloorEvidence: Sendable {
             }
         }
         for slot in try slots.states(expecting: facts.logID) where slot.epoch == epochs.current.id {
-            evidence.floor = max(evidence.floor, slot.position, slot.archived)
+            evidence.floor = max(evidence.floor, slot.shippedEnd)
         }
         return evidence
     }

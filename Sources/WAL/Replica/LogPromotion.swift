@@ -201,6 +201,8 @@ public final class LogPromotion {
             facts.isReplica = false
             facts.maxRecordSize = max(facts.maxRecordSize, longest)
             facts.controlInode = try control.file.status().inode
+            // A copied live page speaks of the original, and would be believed as soon as the facts name this file.
+            control.live.boot = BootID(high: 0, low: 0)
             _ = try control.writeFacts(facts, epochs: table)
             epochs = table
             return table.current

@@ -38,8 +38,9 @@ public final class ReplicaWriter {
             }
         } else {
             try fileSystem.makeDirectory(paths.directory)
-            try fileSystem.syncDirectory(LogPaths.parent(of: paths.directory))
         }
+        // Also where it was there, and empty: its entry may be as new as if it had been made here.
+        try fileSystem.syncEntry(ofDirectory: paths.directory)
         return ReplicaWriter(
             paths: paths, fileSystem: fileSystem, time: time, logID: logID, segmentSize: UInt64(segmentSize), start: start,
             madeDirectory: found == nil)

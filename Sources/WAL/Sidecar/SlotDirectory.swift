@@ -46,10 +46,9 @@ struct SlotDirectory: Sendable {
     /// Makes a slot with both halves written and synced, so that it can be written on a full disk. Replaces one of that name.
     func create(_ name: String, _ state: SlotState) throws(WALError) {
         precondition(SlotName.isValid(name), "a slot's name was checked before")
-        if try fileSystem.status(paths.slots) == nil {
-            try fileSystem.makeDirectory(paths.slots)
-            try fileSystem.syncDirectory(paths.directory)
-        }
+        if try fileSystem.status(paths.slots) == nil { try fileSystem.makeDirectory(paths.slots) }
+        // Also where it was there: whoever made it may have been killed before this.
+        try fileSystem.syncDirectory(paths.directory)
         let temporary = paths.slot(name) + ".tmp"
         try fileSystem.unlink(temporary)
         let file = try fileSystem.open(temporary, .createNew)

@@ -185,6 +185,94 @@ import TestSupport
         try log.close()
     }
 
+    /// A destination records what it is about to send, and sends only what is durable: a shipper that starts after a power failure before any
+    /// writer does must not find its own object past the end of the log.
+    @Test func whatADestinationHadInFlightIsDurableForWhoeverComesFirst() throws {
+        let changes: [(LSN, inout SlotState) -> Void] = [
+            { end, slot in slot.levels[0].inFlight = LSN(8192)..<end },
+            { end, slot in slot.levels[2].inFlight = LSN(8192)..<end },
+            { end, slot in slot.segmentsStarted = LSN(8192) },
+        ]
+        for (index, change) in changes.enumerated() {
+            let first = LogFixture()
+            let log = try first.open()
+            for number in 0..<50 { try log.append(sampleRecord(number, count: 200)) }
+            let durable = try log.sync()
+            #expect(durable > LSN(8192))
+            let sidecar = try LogSidecar.attach(directory: "/log", fileSystem: first.machine, time: SimulatedTimeSource())
+            let slot = try sidecar.takeSlot("archive") {
+                SlotState(kind: .destination, logID: log.logID, position: .zero, epoch: log.epochs.current.id)
+            }
+            try slot.update { change(durable, &$0) }
+            slot.close()
+            let fixture = LogFixture(first.machine.crash(choosing: DropEverything()))
+            for index: UInt64 in 0..<3 {
+                for place in SegmentFoot.durableOffsets {
+                    try fixture.write([UInt8](repeating: 0, count: 28), fixture.segment(index), at: 4096 + UInt64(place))
+                }
+            }
+            let reader = try LogReader.open(directory: "/log", fileSystem: fixture.machine, time: SimulatedTimeSource())
+            #expect(try reader.durableLSN >= (index == 2 ? LSN(8192) : durable), "\(index)")
+            reader.close()
+            sidecar.detach()
+            try log.close()
+        }
+    }
+
+    @Test func aReaderAfterAPowerFailureNeverTakesDamageForTheEnd() throws {
+        let first = LogFixture()
+        let log = try first.open()
+        let lsns = try (0..<40).map { try log.append(sampleRecord($0, count: 200)) }
+        let durable = try log.sync()
+        let sidecar = try LogSidecar.attach(directory: "/log", fileSystem: first.machine, time: SimulatedTimeSource())
+        let slot = try sidecar.takeSlot("archive") {
+            SlotState(kind: .destination, logID: log.logID, position: .zero, epoch: log.epochs.current.id)
+        }
+        try slot.update { $0.archived = durable }
+        slot.close()
+        for missing in [false, true] {
+            let fixture = LogFixture(first.machine.crash(choosing: DropEverything()))
+            for index: UInt64 in 0..<3 {
+                for place in SegmentFoot.durableOffsets {
+                    try fixture.write([UInt8](repeating: 0, count: 28), fixture.segment(index), at: 4096 + UInt64(place))
+                }
+            }
+            let bad = lsns[30]
+            if missing {
+                for index: UInt64 in 0..<3 { try fixture.machine.unlink(fixture.segment(index)) }
+            } else {
+                try fixture.machine.damage(fixture.segment(bad.rawValue / 4096), at: Int(bad.rawValue % 4096) + 20, xor: 1)
+            }
+            let reader = try LogReader.open(directory: "/log", fileSystem: fixture.machine, time: SimulatedTimeSource())
+            do throws(WALError) {
+                let found = try reader.durableLSN
+                Issue.record("durable up to \(found)")
+            } catch {
+                #expect(error.isCorruption(at: missing ? .zero : bad), "\(error)")
+            }
+            reader.close()
+        }
+        sidecar.detach()
+        try log.close()
+    }
+
+    /// The entries above what we make are durable too, whoever made them, and however recently.
+    @Test func aDirectoryMadeJustBeforeIsThereAfterThePowerWentWithWhatWasSyncedInIt() throws {
+        let first = LogFixture()
+        try first.machine.makeDirectory("/log")
+        let log = try first.open()
+        let end = try { try log.appendAndSync([1]) }()
+        try first.machine.makeDirectory("/log/slots")
+        try log.pin("kept", at: end)
+        let fixture = LogFixture(first.machine.crash(choosing: DropEverything()))
+        let again = try fixture.open()
+        #expect(try again.records().map(\.lsn) == [end])
+        #expect(try again.truncateBefore(again.endLSN) == end)
+        #expect(try fixture.machine.list("/log/slots") == ["kept"])
+        try again.close()
+        try log.close()
+    }
+
     @Test func aMissingSegmentRefuses() throws {
         for index: UInt64 in 0..<3 {
             let fixture = LogFixture()
@@ -362,6 +450,37 @@ import TestSupport
         #expect(try sidecar.reader.iter().map { try $0.get().lsn } == Array(lsns[25...]))
         sidecar.detach()
         #expect(try copy.contents() == before)
+        try original.close()
+    }
+
+    /// The live page that came with the copy speaks of the original, which went on while its files were copied.
+    @Test func theLivePageOfACopyIsNotBelievedAfterItsPromotion() async throws {
+        let fixture = LogFixture()
+        let original = try fixture.open()
+        for number in 0..<5 { try original.append(sampleRecord(number, count: 200)) }
+        let end = try { try original.sync() }()
+        try fixture.machine.makeDirectory("/copy")
+        try fixture.machine.create("/copy/" + SegmentName(index: 0).fileName, try fixture.machine.contents(fixture.segment(0)))
+        for number in 5..<10 { try original.append(sampleRecord(number, count: 200)) }
+        let later = try { try original.sync() }()
+        #expect(later > end)
+        try fixture.machine.create("/copy/control", try fixture.machine.contents(fixture.path("control")))
+        let time = SimulatedTimeSource()
+        _ = try await LogPromotion.promote(directory: "/copy", fileSystem: fixture.machine, time: time) { candidate throws(WALError) in
+            #expect(candidate.end == end)
+            return [LogPromotion.ClaimedEpoch(number: 2, id: EpochID(rawValue: 7))]
+        }
+        let reader = try LogReader.open(directory: "/copy", fileSystem: fixture.machine, time: time)
+        #expect(try reader.durableLSN == end)
+        #expect(try reader.iter().map { try $0.get() }.count == 5)
+        reader.close()
+        let copy = try LogFixture(fixture.machine, directory: "/copy").open()
+        #expect(copy.endLSN == end)
+        #expect(try copy.append([1]) == end)
+        try copy.close()
+        let again = try LogFixture(fixture.machine, directory: "/copy").open(.init(verify: .full))
+        #expect(try again.records().count == 6)
+        try again.close()
         try original.close()
     }
 

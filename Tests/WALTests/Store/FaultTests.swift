@@ -96,6 +96,29 @@ import TestSupport
         }
     }
 
+    /// A segment that is let go while somebody flushes it is a descriptor used after it was closed, or another file's.
+    @Test func segmentsOfALargeRecordAreLetGoBetweenFlushesOnly() throws {
+        let store = WatchfulStore()
+        let core = try LogCore(store: store, opening: try store.open(.init()))
+        store.whileReleasing.withLock { $0 = {
+            // Tries to flush meanwhile.
+            let entered = Atomic(false)
+            let done = Parker()
+            let thread = try? NamedThread(name: "rival") {
+                try? core.committer.betweenFlushes { entered.store(true, ordering: .sequentiallyConsistent) }
+                done.unpark()
+            }
+            let cameIn = done.park(nanoseconds: 100_000_000) || entered.load(ordering: .sequentiallyConsistent)
+            return (cameIn, thread)
+        } }
+        let record = [UInt8](repeating: 7, count: 8 * 4096)
+        _ = try record.withUnsafeBytes { try core.append($0) }
+        let released = store.releases.withLock { $0 }
+        #expect(released.count > 4)
+        #expect(!released.contains(true), "\(released)")
+        store.threads.withLock { $0 }.forEach { $0.join() }
+    }
+
     // MARK: No space
 
     @Test(arguments: [StoreKind.segmentsOnSimulation, .fileOnSimulation])
@@ -242,5 +265,46 @@ import TestSupport
         #expect(fixture.machine.counters.openFilesPeak <= 24)
         try log.close()
         #expect(fixture.machine.counters.openFiles == 0 && fixture.machine.counters.mappings == 0)
+    }
+}
+
+/// A store in memory whose segments let a rival try its luck while they are released.
+private final class WatchfulStore: LogStore {
+    let base = MemoryStore(segmentSize: 4096)
+    let releases = Mutex<[Bool]>([])
+    let threads = Mutex<[NamedThread]>([])
+    let whileReleasing = Mutex<(@Sendable () -> (Bool, NamedThread?))?>(nil)
+
+    func open(_ configuration: LogConfiguration) throws(WALError) -> StoreOpening { try base.open(configuration) }
+    func makeSegment(_ index: UInt64) throws(WALError) -> any LogSegment { Segment(try base.makeSegment(index), self) }
+    func discardSegments(from index: UInt64) { base.discardSegments(from: index) }
+    func makeReader() -> any LogBytesReader { base.makeReader() }
+    func noteDurable(_ durable: LSN, written: LSN) { base.noteDurable(durable, written: written) }
+    func noteIdle() {}
+    func noteStopped() {}
+    var headLSN: LSN { base.headLSN }
+    func truncateBefore(_ lsn: LSN, durable: LSN) throws(WALError) -> LSN { try base.truncateBefore(lsn, durable: durable) }
+    func pin(_ name: String, at lsn: LSN, durable: LSN) throws(WALError) { try base.pin(name, at: lsn, durable: durable) }
+    func unpin(_ name: String) { base.unpin(name) }
+    func close(durable: LSN, clean: Bool) { base.close(durable: durable, clean: clean) }
+
+    private final class Segment: LogSegment {
+        let inner: any LogSegment
+        let store: WatchfulStore
+        init(_ inner: any LogSegment, _ store: WatchfulStore) {
+            self.inner = inner
+            self.store = store
+        }
+        var base: UnsafeMutableRawPointer { unsafe inner.base }
+        func flush() throws(WALError) { try inner.flush() }
+        func noteFirstFrame(_ lsn: LSN?) throws(WALError) { try inner.noteFirstFrame(lsn) }
+        func release() throws(WALError) {
+            if let look = store.whileReleasing.withLock({ $0 }) {
+                let (cameIn, thread) = look()
+                store.releases.withLock { $0.append(cameIn) }
+                if let thread { store.threads.withLock { $0.append(thread) } }
+            }
+            try inner.release()
+        }
     }
 }

@@ -53,11 +53,10 @@ struct LogOpener {
         }
     }
 
-    /// Makes the directory that the lock lies in.
+    /// Makes the directory that the lock lies in. Its own entry is not durable before `create`.
     func makeDirectory() throws(WALError) {
         guard case .directory = kind, try fileSystem.status(paths.directory) == nil else { return }
         try fileSystem.makeDirectory(paths.directory)
-        try fileSystem.syncDirectory(LogPaths.parent(of: paths.directory))
     }
 
     /// Makes a new log: its control file appears last, and durably. Under the writer's lock.
@@ -72,6 +71,8 @@ struct LogOpener {
             segmentSize = UInt64(size)
         }
         let maxRecordSize = try LogParameters.maxRecordSize(stored: nil, requested: configuration.maxRecordSize)
+        // Whoever made the directory: a crash of ours a moment ago, or an operator.
+        if case .directory = kind { try fileSystem.syncEntry(ofDirectory: paths.directory) }
         var generator = SystemRandomNumberGenerator()
         let identity = IdentityPage(logID: .random(using: &generator), segmentSize: segmentSize, created: time.now())
         let epoch = Epoch(number: 1, id: .random(using: &generator), start: .zero)

@@ -1,3 +1,5 @@
+import Glibc
+
 /// Where the files of a log lie.
 struct LogPaths: Hashable, Sendable {
     /// The directory whose entries are synced when a file of the log comes or goes.
@@ -50,5 +52,16 @@ struct LogPaths: Hashable, Sendable {
         let path = withoutTrailingSlashes(path)
         guard let slash = path.lastIndex(of: "/") else { return "." }
         return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+}
+
+extension FileSystem {
+    /// Makes the entry of a directory in its parent durable. A parent that this user may not read was not changed by this user.
+    func syncEntry(ofDirectory path: String) throws(WALError) {
+        do throws(WALError) {
+            try syncDirectory(LogPaths.parent(of: path))
+        } catch .io(_, _, EACCES) {
+            return
+        }
     }
 }
