@@ -172,6 +172,21 @@ import WAL
         }
     }
 
+    /// A copy has the original's live page: once promoted it says how far the promoted log is durable, with all that was taken in.
+    @Test func aCopiedDirectoryBehindTheArchiveHasAllThatWasTakenInAtOnce() async throws {
+        try await withArchive { directory, _, builder, store in
+            try await copy("\(directory)/log", "\(directory)/copy")
+            let all = try append("\(directory)/log", count: 60, seed: 4)
+            try await builder.ship()
+            let outcome = try await promote("\(directory)/copy", [store])
+            #expect(outcome.takenIn > 0)
+            #expect(SampleArchive.isSame(try SampleArchive.records("\(directory)/copy"), all))
+            let reader = try LogReader.open(directory: "\(directory)/copy")
+            #expect(try reader.durableLSN == outcome.epoch.start)
+            reader.close()
+        }
+    }
+
     @Test func aCopyWhoseRecordsAreNotTheArchivesHasDiverged() async throws {
         try await withTemporaryDirectory { directory in
             let store = MemoryObjectStore()
