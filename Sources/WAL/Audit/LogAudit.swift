@@ -38,6 +38,8 @@ package struct LogAudit {
     /// Where the first frame of a segment begins, as its foot says: for segments whose foot says so.
     private var firstFrames: [UInt64: LSN?] = [:]
     private var unusable: Set<UInt64> = []
+    /// Frames are looked at up to here.
+    private var framesEnd = LSN.zero
 
     /// Attempts at a page that does not verify before that is believed: a writer may be writing it.
     private static let attemptsMax = 3
@@ -134,7 +136,12 @@ package struct LogAudit {
     private mutating func checkSegments(_ epochs: EpochTable) throws(WALError) {
         guard summary.head < summary.durable else { return }
         let size = files.control.identity.segmentSize
-        for index in summary.head.rawValue / size...(summary.durable.rawValue - 1) / size {
+        let first = summary.head.rawValue / size
+        let needed = (summary.durable.rawValue - 1) / size
+        // A durable LSN that was damaged may ask for more segments than anybody can look for: one past the last that is there tells it all.
+        let lastLooked = min(needed, max(try files.medium.windows().last ?? first, first) + 1)
+        framesEnd = min(summary.durable, LSN((lastLooked + 1) * size))
+        for index in first...lastLooked {
             let path = files.paths.segment(index)
             let start = max(summary.head, LSN(index * size))
             summary.segments += 1
@@ -147,7 +154,8 @@ package struct LogAudit {
                 // Truncation may have been faster.
                 if try files.headLSN() >= LSN((index + 1) * size) { continue }
                 unusable.insert(index)
-                try damage(start, path, "the segment is missing")
+                let more = index == lastLooked ? needed - lastLooked : 0
+                try damage(start, path, more == 0 ? "the segment is missing" : "the segment is missing, and \(more) more after it")
             }
         }
     }
@@ -176,7 +184,7 @@ package struct LogAudit {
     private mutating func checkFrames() throws(WALError) {
         let size = files.control.identity.segmentSize
         var position = summary.head
-        while position < summary.durable {
+        while position < framesEnd {
             switch try walk(from: position) {
             case .done: return
             case .overtaken(let head):
@@ -187,11 +195,11 @@ package struct LogAudit {
                 // The next place where a foot that can be read says that a frame begins.
                 var next: LSN?
                 var index = after.rawValue / size + 1
-                while next == nil, index * size < summary.durable.rawValue {
+                while next == nil, index * size < framesEnd.rawValue {
                     if !unusable.contains(index), let first = firstFrames[index] ?? nil, first > after { next = first }
                     index += 1
                 }
-                guard let next, next < summary.durable else { return }
+                guard let next, next < framesEnd else { return }
                 position = next
             }
         }
@@ -212,7 +220,7 @@ package struct LogAudit {
         var isBatchOpen = false
         var last: LSN?
         var bad: LSN?
-        for element in RecordSequence(source: source, start: .success(start), end: summary.durable) {
+        for element in RecordSequence(source: source, start: .success(start), end: framesEnd) {
             switch element {
             case .success(let record):
                 bad = nil

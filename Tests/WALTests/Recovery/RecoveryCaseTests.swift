@@ -571,4 +571,23 @@ import TestSupport
         reader.close()
         try log.close()
     }
+
+    /// The live page has no checksum: a durable LSN that is none is not believed, and one past every segment is named, at once.
+    @Test func aDurableLSNThatIsNoneIsNotBelieved() throws {
+        let log = LogFixture()
+        try log.fill()
+        let bytes = (0..<8).map { _ in UInt8.max }
+        try log.write(bytes, log.path("control"), at: 3 * 4096 + UInt64(LivePage.durable))
+        let opened = try log.open()
+        #expect(opened.recoveryReport.end == LSN(60 * 208))
+        try opened.close()
+        try log.write([0, 0, 0, 0, 0, 0, 0, 64], log.path("control"), at: 3 * 4096 + UInt64(LivePage.durable))
+        try log.expectRefusal("past every segment") { $0.isCorruption }
+        let files = try ReaderFiles(
+            paths: LogPaths(directory: log.directory), fileSystem: log.machine, time: SimulatedTimeSource(), writable: false)
+        defer { files.close() }
+        var found: [LogAudit.Finding] = []
+        _ = try LogAudit.run(files) { found.append($0) }
+        #expect(found.contains { $0.what.hasPrefix("the segment is missing, and") })
+    }
 }

@@ -21,7 +21,8 @@ final class LiveWords: Sendable {
     private func load(_ offset: Int) -> UInt64 { unsafe word(offset).pointee.load(ordering: .acquiring) }
     private func store(_ value: UInt64, _ offset: Int) { unsafe word(offset).pointee.store(value, ordering: .releasing) }
 
-    var isInitialised: Bool { load(LivePage.magic) == LivePage.magicWord }
+    /// Whether the page says anything: it has been begun, and its durable LSN is one.
+    var isInitialised: Bool { load(LivePage.magic) == LivePage.magicWord && load(LivePage.durable) <= LogLimits.lsnMax }
     var durable: LSN {
         get { LSN(load(LivePage.durable)) }
         set { store(newValue.rawValue, LivePage.durable) }
