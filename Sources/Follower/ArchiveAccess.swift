@@ -23,6 +23,16 @@ struct ArchiveAccess: Sendable {
         return try Document(decoding: bytes, key: key)
     }
 
+    /// The head document of an epoch, or nil where there is none. It is a hint that is written over again and again: one that was cut short
+    /// or cannot be understood is as good as none.
+    func head(_ epoch: EpochName) async throws(ArchiveError) -> HeadDocument? {
+        do throws(ArchiveError) {
+            return try await document(HeadDocument.self, layout.head(epoch))
+        } catch where error.code == .damaged || error.code == .invalid {
+            return nil
+        }
+    }
+
     /// The keys below `prefix`, or nil where the store cannot list.
     func list(_ prefix: ObjectKey) async throws(ArchiveError) -> [ObjectKey]? {
         try await retrying { () throws(ArchiveError) in

@@ -30,7 +30,7 @@ public struct ArchiveStatus: Hashable, Sendable {
         var firstRecord: LSN?
         if let line = reader.line {
             firstRecord = try reader.firstRecord
-            head = try await reader.access.document(HeadDocument.self, reader.layout.head(line.document.epoch.epoch))
+            head = try await reader.access.head(line.document.epoch.epoch)
         }
         return ArchiveStatus(
             logID: reader.log.logID, archiveID: reader.log.archiveID, segmentSize: reader.log.segmentSize, claimed: reader.highestClaim,

@@ -98,11 +98,7 @@ public struct ArchiveWalk: Sendable {
             let floor = try await access.document(FloorDocument.self, reader.layout.floor)
             return (floor.map { $0.objectStart > position } ?? false ? .present : .absent, .nothing)
         case .head:
-            let key = reader.layout.head(source.epoch)
-            guard let head = try await access.document(HeadDocument.self, key) else { return (.absent, .nothing) }
-            guard head.epoch == source.epoch else {
-                throw ArchiveError(.invalid, "the document is of epoch \(head.epoch)", key: key)
-            }
+            guard let head = try await access.head(source.epoch), head.epoch == source.epoch else { return (.absent, .nothing) }
             return (head.archived > position ? .present : .atEnd, .nothing)
         case .listing:
             return (try await isAnythingPast(source), .nothing)

@@ -193,7 +193,7 @@ public struct Promotion: Sendable {
     /// A walk to the archive's end that begins where something is known to be archived, and at the latest in the segment of `end`.
     private func walk(_ reader: ArchiveReader, _ line: EpochLine, from end: LSN) async throws(ArchiveError) -> ArchiveWalk {
         let newest = line.document.epoch
-        let head = try await reader.access.document(HeadDocument.self, reader.layout.head(newest.epoch))
+        let head = try await reader.access.head(newest.epoch)
         let known = min(head?.checkpoint ?? newest.start ?? line.start, end)
         let first = try reader.firstObject
         let segment = LSN(known.rawValue / reader.log.segmentSize * reader.log.segmentSize)

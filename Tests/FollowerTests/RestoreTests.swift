@@ -208,6 +208,20 @@ import WAL
         }
     }
 
+    /// The head is written over again and again; one that was cut short says as little as none.
+    @Test func aHeadThatCannotBeReadIsAsGoodAsNone() async throws {
+        let store = MemoryObjectStore()
+        try await withArchive(store) { directory, records, builder in
+            let key = builder.layout.head(builder.epoch)
+            let whole = try #require(store.contents[key])
+            for (index, bytes) in [[], Array(whole[..<(whole.count / 2)]), Array("{}".utf8)].enumerated() {
+                store.plant(key, bytes)
+                try await SampleArchive.restore(store, into: "\(directory)/restored-\(index)")
+                #expect(SampleArchive.isSame(try SampleArchive.records("\(directory)/restored-\(index)"), records))
+            }
+        }
+    }
+
     @Test func withoutAHeadAndAListingTheEndIsUnproven() async throws {
         let store = MemoryObjectStore(capabilities: [.probed, .conditionalCreate, .rangeGet])
         try await withArchive(store) { directory, _, builder in

@@ -27,6 +27,25 @@ import WAL
         return settings
     }
 
+    /// A head that was cut short by a crash of the store is written anew: it is no reason to stop.
+    @Test func aHeadThatCannotBeReadIsWrittenAnew() async throws {
+        try await withTemporaryDirectory { scratch in
+            let bench = try ShipBench(scratch)
+            defer { try? bench.log.close() }
+            try bench.write(45)
+            let memory = MemoryObjectStore()
+            try await _ = bench.shipOnce(to: memory)
+            let key = try #require(memory.contents.keys.first { $0.path.hasPrefix("orders/heads/") })
+            for bytes in [[], Array("{\"archived".utf8)] {
+                memory.plant(key, bytes)
+                let end = try bench.write(3, seed: 9)
+                let status = try await bench.shipOnce(to: memory)
+                #expect(status.archived == end)
+                #expect(try HeadDocument(decoding: #require(memory.contents[key]), key: key).archived == end)
+            }
+        }
+    }
+
     /// The shipper dies at each call that it makes of the store, before it was done or after; the writer goes on; the next shipper finishes.
     @Test(arguments: [true, false]) func aCrashAtAnyStoreCallLosesNothing(done: Bool) async throws {
         var call = 0

@@ -38,6 +38,16 @@ struct ArchiveAccess: Sendable {
         return try Document(decoding: bytes, key: key)
     }
 
+    /// The head document of an epoch, or nil where there is none. It is a hint that is written over again and again: one that was cut short
+    /// or cannot be understood is as good as none.
+    func head(_ epoch: EpochName) async throws(ArchiveError) -> HeadDocument? {
+        do throws(ArchiveError) {
+            return try await document(HeadDocument.self, at: layout.head(epoch))
+        } catch where error.code == .damaged || error.code == .invalid {
+            return nil
+        }
+    }
+
     /// Creates a document, or finds one there; returns what is there then. One that was cut short is replaced.
     func createOnce<Document: ArchiveDocument>(
         _ document: Document, at key: ObjectKey

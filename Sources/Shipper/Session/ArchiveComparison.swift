@@ -27,7 +27,7 @@ struct ArchiveComparison {
 
     func run(_ slot: SlotState) async throws(ShipperError) -> Outcome {
         let head = try await archive { () throws(ArchiveError) in
-            try await access.document(HeadDocument.self, at: access.layout.head(session.epoch))
+            try await access.head(session.epoch)
         }
         try requireNotPast(head?.archived ?? .zero, "the archive's head document", access.layout.head(session.epoch))
         let isKnown = slot.epochNumber == session.epoch.number && slot.epoch == session.epoch.id

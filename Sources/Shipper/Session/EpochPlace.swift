@@ -32,7 +32,7 @@ struct EpochPlace {
     private func contiguousEnd(of epoch: EpochName, from start: LSN) async throws(ArchiveError) -> LSN {
         let size = facts.segmentSize
         var end = start
-        if let head = try await access.document(HeadDocument.self, at: access.layout.head(epoch)) { end = max(end, head.checkpoint) }
+        if let head = try await access.head(epoch) { end = max(end, head.checkpoint) }
         while true {
             let segment = max(LSN(end.rawValue / size * size), start)
             if let found = try await access.metadata(.segment, epoch, start: segment), found.end > end {
