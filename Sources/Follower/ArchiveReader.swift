@@ -31,20 +31,50 @@ public struct ArchiveReader: Sendable {
                 .notFound, "there is no archive of the log \(log) at \(store.name)", key: layout.logDocument,
                 hint: "check the URL: it is <base>/<log name>")
         }
-        let highest = try await Claims(store: store, layout: layout, patience: patience).highest()
+        let claims = Claims(store: store, layout: layout, patience: patience)
+        let highest = try await highestClaim(claims, access)
         return ArchiveReader(
             layout: layout, log: document, highestClaim: highest,
-            line: try await newestLine(access, upTo: highest?.epoch.number ?? 0),
+            line: try await newestLine(access, claims, upTo: highest?.epoch.number ?? 0),
             floor: try await access.document(FloorDocument.self, layout.floor), access: access)
     }
 
+    /// The highest claim. An epoch is begun only after it was claimed: a start.json without its claim is a claim that was lost, and the epochs
+    /// before it are not the whole log.
+    private static func highestClaim(_ claims: Claims, _ access: ArchiveAccess) async throws(ArchiveError) -> ClaimDocument? {
+        var highest = try await claims.highest()
+        while true {
+            let known = highest?.epoch.number ?? 0
+            guard known < ArchiveLimits.epochNumberMax,
+                try await access.bytes(access.layout.start(known + 1), limit: StartDocument.sizeMax) != nil
+            else { return highest }
+            // It may have been claimed since.
+            highest = try await claims.highest(known: known)
+            guard highest?.epoch.number ?? 0 > known else {
+                throw ArchiveError(
+                    .damaged, "epoch \(known + 1) has begun here, and its claim is missing or cut short", key: access.layout.claim(known + 1),
+                    hint: "bring the document back from another copy of the archive; nothing of this epoch can be trusted without it")
+            }
+        }
+    }
+
     /// The line of the highest epoch that has begun.
-    private static func newestLine(_ access: ArchiveAccess, upTo highest: UInt64) async throws(ArchiveError) -> EpochLine? {
+    private static func newestLine(_ access: ArchiveAccess, _ claims: Claims, upTo highest: UInt64) async throws(ArchiveError) -> EpochLine? {
         var number = highest
         while number > 0 {
             let key = access.layout.start(number)
-            if let document = try await access.document(StartDocument.self, key) {
-                let claim = try await Claims(store: access.store, layout: access.layout, patience: access.patience).document(number)
+            let claim = try await claims.document(number)
+            var document = try await access.document(StartDocument.self, key)
+            if document == nil, let claim, try await hasObjects(claim.epoch, access) {
+                // It may have begun since.
+                document = try await access.document(StartDocument.self, key)
+                guard document != nil else {
+                    throw ArchiveError(
+                        .gap, "start.json is missing, although objects of epoch \(claim.epoch) are here", key: key,
+                        hint: "bring the document back from another copy of the archive; without it this epoch cannot be read")
+                }
+            }
+            if let document {
                 guard document.epoch.epoch.number == number, document.epoch.epoch.id == claim?.epoch.id else {
                     throw ArchiveError(
                         .diverged, "it is of epoch \(document.epoch.epoch), which is not the one that was claimed", key: key)
@@ -54,6 +84,22 @@ public struct ArchiveReader: Sendable {
             number -= 1
         }
         return nil
+    }
+
+    /// Whether anything was archived under the epoch: always known where the store lists, else as far as its head document leads to it.
+    private static func hasObjects(_ epoch: EpochName, _ access: ArchiveAccess) async throws(ArchiveError) -> Bool {
+        let layout = access.layout
+        var canList = true
+        for prefix in [layout.segments(epoch), layout.tails(epoch), layout.gaps(epoch)] where canList {
+            guard let keys = try await access.list(prefix) else {
+                canList = false
+                continue
+            }
+            if !keys.isEmpty { return true }
+        }
+        guard !canList, let head = try await access.head(epoch) else { return false }
+        // A promotion writes a head before start.json, with nothing behind it; a shipper's head goes on to a tail or past a segment.
+        return head.archived > head.checkpoint
     }
 
     /// The line. Throws `.notFound` where no epoch has begun.

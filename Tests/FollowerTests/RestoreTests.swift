@@ -222,6 +222,35 @@ import WAL
         }
     }
 
+    /// Without the documents of a later epoch the archive looks as if its parent were all there is: never a shorter log.
+    @Test func aLostDocumentOfALaterEpochIsAnError() async throws {
+        let store = MemoryObjectStore()
+        try await withArchive(store) { directory, _, builder in
+            try await SampleArchive.restore(store, into: "\(directory)/second")
+            _ = try await Promotion(
+                directory: "\(directory)/second", destinations: [.init(store: store, log: SampleArchive.name)], fork: nil, host: "test",
+                patience: { SampleArchive.NoPatience() }, settle: 0, sleep: { _ in }, now: { 1 }
+            ).run()
+            let both = try SampleArchive.write("\(directory)/second", count: 40, seed: 2, segmentSize: nil)
+            try await ArchiveBuilder(store: store, directory: "\(directory)/second").ship()
+            for key in [1, 2].map(builder.layout.claim) + [builder.layout.start(2)] {
+                let whole = try #require(store.contents[key])
+                for bytes in [nil, Array(whole[..<(whole.count / 2)])] {
+                    store.plant(key, bytes)
+                    let error = await #expect(throws: ArchiveError.self, "\(key)") {
+                        try await SampleArchive.restore(store, into: "\(directory)/again")
+                    }
+                    #expect(error?.code == .damaged || error?.code == .gap, "\(key): \(String(describing: error))")
+                    #expect(error?.key == key)
+                    #expect(!FileManager.default.fileExists(atPath: "\(directory)/again"))
+                }
+                store.plant(key, whole)
+            }
+            try await SampleArchive.restore(store, into: "\(directory)/again")
+            #expect(SampleArchive.isSame(try SampleArchive.records("\(directory)/again"), both))
+        }
+    }
+
     @Test func withoutAHeadAndAListingTheEndIsUnproven() async throws {
         let store = MemoryObjectStore(capabilities: [.probed, .conditionalCreate, .rangeGet])
         try await withArchive(store) { directory, _, builder in
@@ -292,7 +321,8 @@ import WAL
         let missing = await #expect(throws: ArchiveError.self) { try await SampleArchive.open(store) }
         #expect(missing?.code == .notFound)
         try await withArchive(store) { directory, _, builder in
-            store.plant(builder.layout.start(1), nil)
+            let made = [builder.layout.logDocument, builder.layout.claim(1)]
+            for key in store.contents.keys where !made.contains(key) { store.plant(key, nil) }
             let error = await #expect(throws: ArchiveError.self) {
                 try await SampleArchive.restore(store, into: "\(directory)/restored")
             }
