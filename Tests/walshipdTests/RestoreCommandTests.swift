@@ -41,6 +41,14 @@ import WAL
         }
     }
 
+    @Test func promotingWhatIsNotThereIsNotFoundAndMakesNothing() async throws {
+        try await withScratch { directory in
+            let ended = try await run(directory, "promote", "--log", "\(directory)/nowhere")
+            #expect(ended.code == 5 && ended.error.contains("there is no log in"), "\(ended)")
+            #expect(!FileManager.default.fileExists(atPath: "\(directory)/nowhere"))
+        }
+    }
+
     @Test func catPrintsTheRecordsOfAnArchive() async throws {
         try await withArchive { directory, url, builder in
             let whole = try await run(directory, "cat", "--archive", url)

@@ -400,8 +400,10 @@ extension DirectoryWorker {
         }
     }
 
-    /// A failed flush is final; any other failure is only this call's.
+    /// A failed flush is final; any other failure is only this call's, but an entry may have been made that was not synced: whoever looks at it
+    /// next syncs all the way again.
     private func remember(_ error: DirectoryFiles.Failure, _ key: ObjectKey?) -> ArchiveError {
+        settled.removeAll()
         let described = error.archiveError(key: key, path: root, outcome: .unknown)
         guard error.operation == "fsync" else { return described }
         let final = ArchiveError(

@@ -1,6 +1,6 @@
 /// How a log is opened.
 public struct LogConfiguration: Sendable {
-    /// The longest record, in bytes, 0 to `LogLimits.maxRecordSizeMax`. Stored with the log; nil takes the stored one (64 MiB for a new
+    /// The longest record, in bytes, 1 to `LogLimits.maxRecordSizeMax`. Stored with the log; nil takes the stored one (64 MiB for a new
     /// log), a greater one raises it, a smaller one is refused.
     public var maxRecordSize: Int?
     /// What an iteration does at a damaged record.

@@ -33,6 +33,7 @@ struct PromoteCommand: AsyncParsableCommand {
     }
 
     mutating func run() async throws {
+        if try LogReader.isVacant(directory: log) { throw CommandError(.notFound, "there is no log in \(log); check --log") }
         var destinations: [Promotion.Destination] = []
         for argument in archive {
             let opening = try ArchiveOpening(argument)
