@@ -17,6 +17,29 @@ import TestSupport
         #expect(try fixture.contents().filter { $0.key != "control" } == before)
     }
 
+    @Test func aReaderBesideOneWhoWritesTheFactsAlwaysFindsThem() async throws {
+        try await withTemporaryDirectory { directory async throws in
+            let log = try SegmentedLog.open(directory: directory + "/log", segmentSize: 4096)
+            let lsns = try (0..<60).map { try log.append(sampleRecord($0, count: 200)) }
+            _ = try await log.sync()
+            let reader = try LogReader.open(directory: directory + "/log")
+            let writing = Task { for lsn in lsns { try log.truncateBefore(lsn) } }
+            var seen = LSN.zero
+            let last = lsns[lsns.count - 1]
+            // Far more readings than the writing takes; without an end of its own, a failed writer would keep the test for ever.
+            for _ in 0..<2_000_000 where seen < last {
+                let head = try reader.headLSN
+                #expect(head >= seen)
+                seen = head
+                await Task.yield()
+            }
+            try await writing.value
+            #expect(try reader.headLSN == last)
+            reader.close()
+            try log.close()
+        }
+    }
+
     @Test func theLossOfTheLastSegmentOfAClosedLogIsNoticedAfterPowerLoss() throws {
         let fixture = LogFixture()
         let lsns = try fixture.fill()

@@ -87,8 +87,17 @@ final class ControlFile: Sendable {
 
     // MARK: Facts
 
+    /// Readings before two copies that are not intact count as damaged: one may be met while it is written, both only by two writes in a row.
+    private static let factsReadingsMax = 3
+
     /// What the pages with the facts hold now. `controlInode` tells whether the directory is a copy.
     func readFacts() throws(WALError) -> FactsFound {
+        var found = try readFactsOnce()
+        for _ in 1..<Self.factsReadingsMax where found.facts == nil { found = try readFactsOnce() }
+        return found
+    }
+
+    private func readFactsOnce() throws(WALError) -> FactsFound {
         let pages = [try Self.read(file, page: 1), try Self.read(file, page: 2)]
         var copies: [Result<Facts, FormatError>] = []
         for (page, bytes) in pages.enumerated() {
