@@ -1,8 +1,7 @@
 /// The rules for a log's parameters, the same for every store.
 enum LogParameters {
     static func isValid(segmentSize: Int) -> Bool {
-        segmentSize >= LogLimits.segmentSizeMin && segmentSize <= LogLimits.segmentSizeMax
-            && segmentSize % LogLimits.pageSize == 0
+        segmentSize > 0 && FormatLimits.isSegmentSize(UInt64(segmentSize))
     }
 
     /// The maximum record size that holds from now on: stored with the log, and only ever raised.

@@ -14,7 +14,7 @@ final class FrameCursor {
     private var checksums: FrameChecksums
     private let maxRecordSize: Int
     /// No frame that ends past this is believed.
-    private(set) var limit: LSN
+    let limit: LSN
     private(set) var position: LSN
     private var buffer: ReadBuffer
     private var bufferStart: LSN
@@ -72,11 +72,6 @@ final class FrameCursor {
     }
 
     func firstFrame(inSegment index: UInt64) throws(WALError) -> LSN? { try reader.firstFrame(inSegment: index) }
-
-    /// The position has been passed and may change under us: what was read ahead is read anew.
-    func forget() { bufferCount = 0; bufferStart = position }
-
-    func raise(limit: LSN) { self.limit = max(self.limit, limit) }
 
     private func bytes(at offset: Int, count: Int) -> UnsafeRawBufferPointer {
         let start = Int(position.distance(from: bufferStart)) + offset
