@@ -45,7 +45,7 @@ enum Unit: String, Hashable, Sendable, Encodable {
     /// Three significant digits, without an exponent where that can be.
     static func digits(_ value: Double) -> String {
         guard value.isFinite, value != 0 else { return value == 0 ? "0" : "\(value)" }
-        if value.magnitude < 0.001 { return "\(value)" }
+        if value.magnitude < 0.001 { return "\(digits(value * 1e6)) ppm" }
         let places = value.magnitude >= 100 ? 0 : value.magnitude >= 10 ? 1 : value.magnitude >= 1 ? 2 : 3
         var scale = 1
         for _ in 0..<places { scale *= 10 }
