@@ -2,6 +2,7 @@
 # make build   build everything, for debugging
 # make test    deps, build, and run every test; at most 15 minutes
 # make lint    only the tests of the house: the map, the import rules, the documents
+# make bench   build the benchmarks for release and run them, in under four minutes; BENCH="--filter append" for a part
 # make demo    deps, build for release, and the whole story on this machine in under two minutes
 # make clean   remove what was built
 
@@ -12,7 +13,7 @@ SWIFT_FLAGS = --explicit-target-dependency-import-check error
 TEST = SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=$$(nproc) SWIFT_BACKTRACE=enable=no \
 	timeout -k 10 900 swift test --skip-build --disable-xctest
 
-.PHONY: deps build test lint demo clean
+.PHONY: deps build test lint bench demo clean
 
 deps:
 	@.ci/deps
@@ -35,5 +36,11 @@ demo: deps
 	swift build -c release --product walshipd
 	"$$(swift build -c release --show-bin-path)/walshipd" demo
 
+# What is measured where, and how to read the table: docs/benchmarks.md.
+bench: deps
+	swift build -c release --package-path Benchmarks
+	"$$(swift build -c release --package-path Benchmarks --show-bin-path)/Benchmarks" $(BENCH)
+
 clean:
 	swift package clean
+	swift package --package-path Benchmarks clean
