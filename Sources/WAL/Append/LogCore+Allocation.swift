@@ -5,10 +5,8 @@ extension LogCore {
     /// An append that found no room, or a flag in the tail. Allocates first and reserves afterwards, so an error leaves
     /// nothing reserved.
     @inline(never)
-    func appendAfterAllocating(_ header: FrameHeader, _ partial: CRC32C, _ payload: UnsafeRawBufferPointer)
-        throws(WALError) -> LSN
-    {
-        let size = UInt64(FrameHeader.size + payload.count)
+    func appendAfterAllocating(_ record: HashedRecord) throws(WALError) -> LSN {
+        let size = record.frameSize
         let isLarge = size > UInt64(LogLimits.mappedSegmentsPerRecordMax) * segmentSize
         let placed = try allocation.withLock { _ throws(WALError) -> LSN? in
             let word = tail.load(ordering: .acquiring)
@@ -16,13 +14,13 @@ extension LogCore {
             // The frozen flag is only ever set under this lock.
             precondition(word & TailFlag.frozen == 0, "frozen outside of the allocation lock")
             guard word + size < LogLimits.lsnMax else { throw .noSpace(path: "the log's address space") }
-            if isLarge { return try unsafe appendLarge(header, partial, payload) }
+            if isLarge { return try appendLarge(record) }
             try releaseDurable()
             try allocate(upTo: word + size)
             return nil
         }
         if let placed { return placed }
-        return try unsafe append(payload)
+        return try unsafe append(record.payload)
     }
 
     /// Makes segments until `end` is backed. Those made before an error stay: empty, and used by the next append.
@@ -66,17 +64,13 @@ extension LogCore {
     /// Writes a record that needs more segments than may be mapped: alone, segment by segment, each flushed before it is let go.
     /// The tail moves when all bytes are in place; the segment in which the record begins is written last, so an error before
     /// that leaves the log unchanged.
-    private func appendLarge(_ header: FrameHeader, _ partial: CRC32C, _ payload: UnsafeRawBufferPointer)
-        throws(WALError) -> LSN
-    {
-        let word = tail.bitwiseOr(TailFlag.frozen, ordering: .sequentiallyConsistent).oldValue
-        defer { tail.bitwiseAnd(~TailFlag.frozen, ordering: .sequentiallyConsistent) }
-        guard word & TailFlag.closed == 0 else { throw .stopped(cause: stopCause) }
-        waitUntilWritten(LSN(word))
-
-        var header = header
-        header.checksum = FrameChecksum.finish(partial, lsn: LSN(word))
-        let frame = LargeFrame(header: header.bytes, payloadCount: payload.count, start: word)
+    private func appendLarge(_ record: HashedRecord) throws(WALError) -> LSN {
+        let word = try freeze()
+        defer { thaw() }
+        var record = record
+        record.rehash(with: checksum)
+        let payload = unsafe record.payload
+        let frame = LargeFrame(header: record.header(at: word).bytes, payloadCount: payload.count, start: word)
         let firstIndex = word / segmentSize
         let lastIndex = (frame.end - 1) / segmentSize
         let firstIsActive = allocatedEnd.load(ordering: .relaxed) > word

@@ -13,6 +13,12 @@ package struct FrameChecksum: Sendable {
         seed = checksum
     }
 
+    /// The seed as it was read from `state`.
+    package init(state: UInt32) { seed = CRC32C(state: state) }
+
+    /// All that tells one epoch's checksums from another's.
+    package var state: UInt32 { seed.value }
+
     /// The value to store for a frame at `lsn`; never 0.
     package func value(lengthField: UInt32, payload: UnsafeRawBufferPointer, lsn: LSN) -> UInt32 {
         FrameChecksum.finish(unsafe begin(lengthField: lengthField, payload: payload), lsn: lsn)
