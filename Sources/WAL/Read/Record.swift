@@ -1,5 +1,3 @@
-import Glibc
-
 /// One record of a log: its LSN and the caller's bytes, which stay in the buffer that they were read into.
 ///
 /// A record keeps that buffer (up to 1 MiB, or the record's own size where that is more) alive; copy `data` out to keep many.
@@ -31,15 +29,7 @@ public struct Record: Sendable {
     @inlinable public var endLSN: LSN { lsn.advanced(by: UInt64(FrameHeader.size + count)) }
 
     /// A copy of the record's bytes: one allocation.
-    public var data: [UInt8] {
-        let count = count
-        return unsafe [UInt8](unsafeUninitializedCapacity: count) { bytes, initialized in
-            initialized = count
-            guard let target = bytes.baseAddress, count > 0 else { return }
-            // SAFETY: both hold `count` bytes, and the array's are new.
-            unsafe memcpy(target, buffer.base + Int(offset), count)
-        }
-    }
+    public var data: [UInt8] { unsafe withBytes { unsafe [UInt8]($0) } }
 
     /// Lends the bytes without copying them; they must not be used after `body` returns.
     @inlinable public func withBytes<T>(_ body: (UnsafeRawBufferPointer) throws -> T) rethrows -> T {
