@@ -119,7 +119,8 @@ struct Recovery {
     }
 
     private func verify(from head: LSN, to boundary: LSN, source: RecordSource) throws(WALError) {
-        for element in RecordSequence(source: source, start: .success(head), end: boundary) { _ = try element.get() }
+        let runs = RunIterator(source: source, start: .success(head), end: boundary)
+        while let run = runs.next() { _ = try run.get() }
     }
 
     /// The first window between the head and the floor that is not there.
