@@ -11,15 +11,14 @@ enum CopyLimit {
         return try workplace.withFresh("copy") { path in
             let file = try File.make(path)
             let size = load.bytes
-            let code = posix_fallocate(file.descriptor, 0, off_t(size))
-            try file.check("posix_fallocate", code: code)
-            // MAP_POPULATE of a shared writable mapping makes every page present and writable: mmap(2).
-            let memory = mmap(nil, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, file.descriptor, 0)
+            try file.fillWithZeros(size: size)
+            let memory = mmap(nil, size, PROT_READ | PROT_WRITE, MAP_SHARED, file.descriptor, 0)
             guard let memory, memory != MAP_FAILED else {
                 throw BenchmarkError.system(call: "mmap", path: path, errno: errno)
             }
             defer { munmap(memory, size) }
-            // Whatever populating leaves undone is done here; the last of it to be in the cache is the last to be overwritten.
+            // A page of a shared mapping becomes writable when it is first written to; MAP_POPULATE does not write (mm/gup.c, populate_vma_page_range).
+            // What of this stays in the processor's cache is the end, which is overwritten last.
             memset(memory, 0, size)
             nonisolated(unsafe) let target = memory.assumingMemoryBound(to: UInt8.self)
             let elapsed = try Gang.run(1) { _ in
