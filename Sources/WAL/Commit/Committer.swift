@@ -68,13 +68,12 @@ final class Committer: Sendable {
         case .fail(let cause): throw .stopped(cause: cause)
         case .lead: try lead(written)
         case .wait(let group):
-            while true {
-                switch gate.wait(group) {
-                case .over: return
-                case .failed: throw .stopped(cause: stopCause ?? .closed)
-                case .asked: if state.withLock({ $0.queue.takeLead(of: group) }) { return try lead(written) }
-                }
+            var outcome = gate.wait(group, mayLead: true)
+            if case .asked = outcome {
+                if state.withLock({ $0.queue.takeLead(of: group) }) { return try lead(written) }
+                outcome = gate.wait(group, mayLead: false)
             }
+            if case .failed = outcome { throw .stopped(cause: stopCause ?? .closed) }
         }
     }
 
