@@ -20,8 +20,7 @@ struct FloorEvidence: Sendable {
     ) throws(WALError) -> FloorEvidence {
         var evidence = FloorEvidence(boundary: facts.floor, floor: facts.floor)
         if !isCopied && control.live.isInitialised && control.live.boot == boot {
-            // What is being cut off was durable.
-            evidence.raise(boundary: min(control.live.durable, facts.discardFrom ?? control.live.durable))
+            evidence.raise(boundary: control.live.durable)
         }
         let wanted = windows.filter { ($0 + 1) * medium.windowSize > facts.head.rawValue }.suffix(feetRead)
         for foot in try medium.feet(wanted.reversed()) {
@@ -37,7 +36,14 @@ struct FloorEvidence: Sendable {
         for slot in try slots.states(expecting: facts.logID) where slot.epoch == epochs.current.id {
             evidence.floor = max(evidence.floor, slot.shippedEnd)
         }
+        if let cut = facts.discardFrom { evidence.lower(to: cut) }
         return evidence
+    }
+
+    /// The end from `cut` on is being removed: that it was durable, as the live page, a cell or a slot may still say, no longer counts.
+    private mutating func lower(to cut: LSN) {
+        boundary = min(boundary, cut)
+        floor = min(floor, cut)
     }
 
     private mutating func raise(boundary lsn: LSN) {

@@ -11,7 +11,7 @@ public class FileBackedStore: LogStore, @unchecked Sendable {
         let lock: any File
         let control: ControlFile
         let medium: any LogMedium
-        let epochs: EpochTable
+        var epochs: EpochTable
         let maxRecordSize: Int
         /// Of a replica, whose live page says nothing; nobody moves it.
         let replicaHead: LSN?
@@ -228,6 +228,29 @@ public class FileBackedStore: LogStore, @unchecked Sendable {
     public func truncateBefore(_ lsn: LSN, durable: LSN) throws(WALError) -> LSN {
         let opened = current
         return try truncation(opened).truncateBefore(lsn, durable: durable)
+    }
+
+    public func truncateAfter(_ kept: Range<LSN>, letGo: () throws(WALError) -> Void) throws(WALError) -> StoreTruncation {
+        let opened = current
+        let epochs = try SuffixTruncation(
+            paths: paths, fileSystem: fileSystem, time: time, control: opened.control, medium: opened.medium, slots: slots,
+            lock: opened.lock
+        ).truncateAfter(kept, letGo: letGo)
+        self.opened.withLock { $0?.epochs = epochs }
+        do throws(WALError) {
+            let index = kept.upperBound.rawValue / opened.medium.windowSize
+            let last = try opened.medium.windows().contains(index) ? try openSegment(index, opened.medium) : nil
+            notes.withLock { notes in
+                notes?.cellDurable = kept.upperBound
+                notes?.flushedDurable = kept.upperBound
+                notes?.durable = kept.upperBound
+                notes?.times = TimeIndexWriter(paths: paths, fileSystem: fileSystem, logID: opened.control.identity.logID)
+                notes?.segments = last.map { [index: $0] } ?? [:]
+            }
+            return StoreTruncation(epochs: epochs, lastSegment: last)
+        } catch {
+            throw .stopped(cause: StopCause(error))
+        }
     }
 
     public func pin(_ name: String, at lsn: LSN, durable: LSN) throws(WALError) {
