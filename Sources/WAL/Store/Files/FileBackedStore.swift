@@ -154,6 +154,8 @@ public class FileBackedStore: LogStore, @unchecked Sendable {
     private func raiseFloor(to durable: LSN, _ opened: Opened) throws(WALError) {
         try LogLock.underMaintenance(paths, fileSystem, time) { () throws(WALError) in
             var facts = try opened.control.requireFacts()
+            // After a truncation of the end that failed the facts may be of another end than this process knows: the next opening tells.
+            guard facts.discardFrom == nil, facts.epochs.last == opened.epochs.current else { return }
             guard facts.floor < durable else { return }
             facts.floor = durable
             _ = try opened.control.writeFacts(facts, epochs: opened.epochs)
