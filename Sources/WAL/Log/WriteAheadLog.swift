@@ -156,11 +156,10 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
 
     /// Says of an LSN whether it has been cut off since this call. Made before the LSN is chosen.
     private func lossWatch() -> @Sendable (LSN) -> WALError? {
-        let (history, store) = (history, store)
         let epoch = history.number
-        return { lsn in
+        return { [self] lsn in
             guard let end = history.cutEnd(since: epoch), lsn > end else { return nil }
-            return .positionLost(head: store.headLSN)
+            return .positionLost(head: headLSN)
         }
     }
 
@@ -215,7 +214,6 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
 
     private var source: RecordSource {
         let epochs = history.epochs
-        let store = store
         // The sequence keeps the log open: nobody else may refer to it any more.
         return RecordSource(
             makeReader: { () throws(WALError) in
@@ -224,7 +222,7 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
             },
             checksums: FrameChecksums(logID: logID, epochs: epochs), maxRecordSize: maxRecordSize,
             segmentSize: UInt64(segmentSize), policy: configuration.recoveryPolicy,
-            cuts: CutWatch(history: history, epoch: epochs.current.number, head: { store.headLSN }))
+            cuts: CutWatch(history: history, epoch: epochs.current.number, head: { self.headLSN }))
     }
 
     // MARK: Truncation
@@ -330,6 +328,8 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
         if flush && !isReplica {
             attempt { () throws(WALError) in try core.committer.waitUntilDurable(core.endLSN, written: core.written) }
         }
+        // A log that has stopped knows less about its end than the next opening.
+        let hasStopped = core.committer.stopCause != nil
         core.committer.stopKeeper()
         keeper.join()
         if flush && failure == nil { attempt { () throws(WALError) in try store.noteIdle() } }
@@ -339,7 +339,7 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
                 for segment in core.active.takeAll() { try segment.release() }
             }
         }
-        let clean = flush && failure == nil
+        let clean = flush && failure == nil && !hasStopped
         attempt { () throws(WALError) in
             try housekeeping.withLock { _ throws(WALError) in
                 try store.close(durable: core.committer.durable, clean: clean)

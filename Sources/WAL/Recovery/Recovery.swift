@@ -94,8 +94,8 @@ struct Recovery {
     private func cut(_ floor: FloorEvidence, _ scan: TailScan, _ facts: Facts, _ epochs: EpochTable) throws(WALError) -> Facts {
         try medium.removeLeftovers()
         let prepared = try medium.prepareCut(from: floor.boundary, to: scan.end, firstFrames: scan.firstFrames)
-        // The feet that say how far the log was durable are about to go.
-        var facts = try raiseFloor(to: floor.boundary, facts, epochs, isDue: false)
+        // The feet that say how far the log was durable are about to go; and a truncation must not be half done by facts that may be lost.
+        var facts = try raiseFloor(to: floor.boundary, facts, epochs, isDue: factsAreDue)
         control.live.incarnation = incarnation
         try medium.finish(prepared)
         // Before the facts forget the truncation: after that, a page of this boot would be believed.

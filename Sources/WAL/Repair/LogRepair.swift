@@ -11,8 +11,8 @@ public final class LogRepair {
     public let headLSN: LSN
     /// Everything below is known to have been durable, and so is needed.
     public let floor: LSN
-    /// One of the two copies of the facts is damaged; see `mendFacts`.
-    public private(set) var isFactsCopyDamaged: Bool
+    /// One of the two copies of the facts is damaged, or older than the other; see `mendFacts`.
+    public private(set) var areFactsDamaged: Bool
 
     private let files: SegmentDirectory
     private let control: ControlFile
@@ -73,7 +73,7 @@ public final class LogRepair {
         segmentSize = Int(identity.segmentSize)
         headLSN = admitted.facts.head
         floor = evidence.floor
-        isFactsCopyDamaged = admitted.factsAreDue
+        areFactsDamaged = admitted.factsAreDue
         facts = admitted.facts
         epochs = admitted.epochs
         cell = SegmentFoot.DurableCell(
@@ -216,13 +216,13 @@ public final class LogRepair {
         }
     }
 
-    /// Writes both copies of the facts anew from the intact one. Durable on return. Opening the log does the same.
+    /// Writes both copies of the facts anew from the newest intact one. Durable on return. Opening the log does the same.
     public func mendFacts() throws(WALError) {
-        guard isFactsCopyDamaged else { return }
+        guard areFactsDamaged else { return }
         try LogLock.underMaintenance(files.paths, files.fileSystem, time) { () throws(WALError) in
             _ = try control.writeFacts(try control.requireFacts(), epochs: epochs)
         }
-        isFactsCopyDamaged = false
+        areFactsDamaged = false
     }
 
     private func requireNeeded(_ index: UInt64) throws(WALError) -> Range<LSN> {

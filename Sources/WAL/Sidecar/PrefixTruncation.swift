@@ -14,6 +14,7 @@ struct PrefixTruncation {
     func truncateBefore(_ lsn: LSN, durable: LSN) throws(WALError) -> LSN {
         try LogLock.underMaintenance(paths, fileSystem, time) { () throws(WALError) in
             var facts = try requireOriginal()
+            if !(try control.readFacts().isSettled) { facts = try control.writeFacts(facts, epochs: try control.epochTable(facts)) }
             // What is being cut off is no part of the log, whatever its writer has known to be durable.
             let durable = min(durable, facts.discardFrom ?? durable)
             var target = min(lsn, durable)

@@ -108,7 +108,9 @@ final class ControlFile: Sendable {
             }
         }
         let errors = copies.compactMap { if case .failure(let error) = $0 { error } else { nil } }
-        return FactsFound(facts: Facts.choose(copies), errors: errors, isCopied: Facts.choose(copies)?.controlInode != inode)
+        return FactsFound(
+            facts: Facts.choose(copies), errors: errors, isCopied: Facts.choose(copies)?.controlInode != inode,
+            isSettled: Facts.areSettled(copies))
     }
 
     /// The facts, where somebody who cannot repair them needs them.
@@ -216,6 +218,9 @@ struct FactsFound: Sendable {
     var errors: [FormatError]
     /// The control file's inode is not the one in the facts: the directory was copied.
     var isCopied: Bool
+    /// Both copies say the same, so what they say is durable: the second is written once the first has been synced. Where they differ, whoever wrote the
+    /// newer one was interrupted, or its sync failed: it may be in the page cache only, and is written again before anything rests on it.
+    var isSettled: Bool
 
     func describeDamage(_ path: String) -> String {
         "both copies of the facts in \(path) are damaged (\(errors.map { "\($0)" }.joined(separator: "; "))); restore the log from the archive"

@@ -238,7 +238,6 @@ public class FileBackedStore: LogStore, @unchecked Sendable {
             paths: paths, fileSystem: fileSystem, time: time, control: opened.control, medium: opened.medium, slots: slots,
             lock: opened.lock
         ).truncateAfter(kept, letGo: letGo)
-        self.opened.withLock { $0?.epochs = epochs }
         do throws(WALError) {
             let index = kept.upperBound.rawValue / opened.medium.windowSize
             let last = try opened.medium.windows().contains(index) ? try openSegment(index, opened.medium) : nil
@@ -249,6 +248,8 @@ public class FileBackedStore: LogStore, @unchecked Sendable {
                 notes?.times = TimeIndexWriter(paths: paths, fileSystem: fileSystem, logID: opened.control.identity.logID)
                 notes?.segments = last.map { [index: $0] } ?? [:]
             }
+            // Last: until then this process does not know the log's end for certain.
+            self.opened.withLock { $0?.epochs = epochs }
             return StoreTruncation(epochs: epochs, lastSegment: last)
         } catch {
             throw .stopped(cause: StopCause(error))
