@@ -124,22 +124,21 @@ struct SegmentReplacement {
         }
     }
 
+    /// Whether length and payload are what stands there now; with them the checksum is, as both verify.
     private func isSame(_ record: Record, _ contents: [UInt64: [UInt8]]) -> Bool {
-        unsafe record.withFrame { frame in
-            var position = record.lsn.rawValue
-            while position < record.endLSN.rawValue {
-                let index = position / size
-                let end = min(record.endLSN.rawValue, (index + 1) * size)
-                let part = Int(position - record.lsn.rawValue)..<Int(end - record.lsn.rawValue)
-                if let bytes = contents[index] {
-                    let offset = Int(position - index * size)
-                    let isEqual = unsafe frame[part].elementsEqual(bytes[offset..<offset + part.count])
-                    if !isEqual { return false }
-                }
-                position = end
-            }
-            return true
+        let field = FrameHeader.lengthField(payloadCount: record.count, continuesBatch: record.continuesBatch)
+        let bytes = FrameHeader(checksum: 0, lengthField: field).bytes[4...] + record.data
+        var position = record.lsn.advanced(by: 4).rawValue
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let index = position / size
+            let offset = Int(position - index * size)
+            let part = rest.prefix(Int(size) - offset)
+            if let new = contents[index], new[offset..<offset + part.count] != part { return false }
+            position += UInt64(part.count)
+            rest = rest.dropFirst(part.count)
         }
+        return true
     }
 
     /// Writes the segments to fresh files, syncs them, and has them take the places of the old ones, durably. `publish` is called before the first
