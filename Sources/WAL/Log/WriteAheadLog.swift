@@ -109,7 +109,8 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
         let lost = lossWatch()
         let target = core.endLSN
         core.waitUntilWritten(target)
-        try core.committer.waitUntilDurable(target, lost: { lost(target) }, written: core.written)
+        try core.committer.waitUntilDurable(target, written: core.written)
+        if let error = lost(target) { throw error }
         return target
     }
 
@@ -122,6 +123,7 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
         core.waitUntilWritten(target)
         let core = core
         try await core.committer.waitUntilDurable(target, lost: { lost(target) }, written: { core.written() })
+        if let error = lost(target) { throw error }
         return target
     }
 
@@ -152,6 +154,7 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
         // What has been appended before the call is not left waiting for somebody else's sync because of a copy in progress.
         if lsn <= core.endLSN { core.waitUntilWritten(lsn) }
         try await core.committer.waitUntilDurable(lsn, lost: { lost(lsn) }, written: { core.written() })
+        if let error = lost(lsn) { throw error }
     }
 
     /// Says of an LSN whether it has been cut off since this call. Made before the LSN is chosen.
@@ -243,7 +246,7 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
     /// that one ends, in a new epoch. Appends wait meanwhile. The record is that of the last record of its batch.
     ///
     /// Iterations that began before end where the log does now; one that stood past it yields `.positionLost`. So do `sync` and
-    /// `waitUntilDurable` for what was cut off.
+    /// `waitUntilDurable` for what was cut off; whoever waits already is told with the next flush.
     ///
     /// - Throws: the log being unchanged and usable: `.positionLost` for an LSN below the head; `.encoding` where no record begins there, at or past the
     ///   end, or the record's batch goes on; `.locked` while a slot (a destination or a pin) reaches above the record's end, or while a
