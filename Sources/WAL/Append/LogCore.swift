@@ -16,6 +16,7 @@ final class LogCore: Sendable {
     }
 
     let store: any LogStore
+    let logID: LogID
     let maxRecordSize: Int
     let segmentSize: UInt64
     /// log2 of the segment size where that is a power of two, so that the hot path shifts instead of dividing.
@@ -43,6 +44,7 @@ final class LogCore: Sendable {
 
     init(store: any LogStore, opening: StoreOpening) throws(WALError) {
         self.store = store
+        logID = opening.logID
         checksumState = Atomic(FrameChecksum(logID: opening.logID, epoch: opening.epochs.current.id).state)
         maxRecordSize = opening.maxRecordSize
         isReplica = opening.isReplica
