@@ -369,6 +369,7 @@ import Testing
         // What is commented out as an example can be uncommented.
         let examples = [
             "ca-file: ", "proxy: ", "headers:", "  - \"X-Team", "username: ", "password-file: ", "bearer-token-file: ",
+            "endpoint: ", "region: ",
         ]
         var all: [String] = []
         for line in text.split(separator: "\n").map(String.init) {
@@ -377,6 +378,7 @@ import Testing
         }
         let keys: Set<SettingKey> = [
             .httpCAFile, .httpProxy, .httpHeaders, .httpUsername, .httpPasswordFile, .httpBearerTokenFile,
+            .s3Endpoint, .s3Region,
         ]
         #expect(try keys.isSubset(of: ConfigurationFile.parse(all.joined(separator: "\n"), path: path).settings.keys))
     }
