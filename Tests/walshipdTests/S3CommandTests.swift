@@ -35,7 +35,7 @@ import Testing
             #expect(none.code == 2 && none.error.contains("AWS_SHARED_CREDENTIALS_FILE"), "\(none)")
 
             let status = try await walshipd(["status", "--log", "\(scratch)/log", "--json"], [:])
-            #expect(status.output.contains("\"\(archive)\"") && status.output.contains("checksum-crc32c"), "\(status.output)")
+            #expect(status.output.contains(#""lag_bytes":0"#) && status.output.contains(#""checksum-crc32c""#), "\(status.output)")
 
             // Settings from the environment alone.
             let environment = keys.merging(["WALSHIPD_S3_ENDPOINT": server.url, "AWS_REGION": "us-west-2"]) { $1 }

@@ -29,8 +29,8 @@ import Testing
         #expect(try await s3Store(server().url, "wrong").head(key) == nil)
     }
 
-    /// What libcurl's own signing gets wrong, in paths and in the query of a listing.
-    @Test(arguments: ["a=b*(c+d~e é ü %", "x&y'z\"<>", "-._~!$@:,;[]^`{|}\\", "%25 %2F+", "日本/語", "trailing /.y"])
+    /// What libcurl's own signing gets wrong, in paths and in the query of a listing. No backslash: SeaweedFS stores it and does not list it.
+    @Test(arguments: ["a=b*(c+d~e é ü %", "x&y'z\"<>", "-._~!$@:,;[]^`{|}", "%25 %2F+", "日本/語", "trailing /.y"])
     func everyCharacterOfAPrefixIsSignedAsItIsSent(_ prefix: String) async throws {
         let store = try s3Store(server().url, "awkward/\(prefix)")
         #expect(try await store.create(key, [1, 2, 3]) == .created)
