@@ -169,7 +169,7 @@ import Testing
     @Test(arguments: [
         (
             "shipp: {}",
-            "w.yaml:1: shipp: unknown key; known here: logs, destinations, http, log, retry, ship, shutdown-deadline"
+            "w.yaml:1: shipp: unknown key; known here: logs, destinations, http, log, retry, s3, ship, shutdown-deadline"
         ),
         ("ship:\n  tail-intervall: 1s", "w.yaml:2: ship.tail-intervall: unknown key; known here: ship.tail-interval, "),
         ("ship: 1s", "w.yaml:1: ship: expected a section of settings below it"),
@@ -211,7 +211,7 @@ import Testing
         ),
         (
             "logs: [{path: /x}]\ndestinations: [{url: \"s3://b/p\"}]",
-            "w.yaml:2: destinations[0].url: 's3://b/p': the URL s3://b/p names an S3 store"
+            "w.yaml:2: destinations[0].url: 's3://b/p': the URL s3://b/p names no bucket"
         ),
         ("logs: [{path: /x}]", "w.yaml: destinations: no archive is named; give --archive, WALSHIPD_ARCHIVE, or destinations"),
         ("destinations: [{url: \"http://h\"}]", "w.yaml: logs: no log is named; give --log, WALSHIPD_LOG, or logs"),

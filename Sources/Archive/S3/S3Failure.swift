@@ -19,6 +19,8 @@ struct S3ErrorDocument: Sendable {
     }
 
     private static func root(_ body: [UInt8]) -> XMLElement? {
+        // A page of a listing is no error, and dear to read.
+        guard !body.isEmpty, body.count <= HTTPLimits.errorBodyMax else { return nil }
         do throws(XMLFault) {
             return try XMLElement(document: body)
         } catch {

@@ -162,8 +162,9 @@ public final class S3Store: ObjectStore, HTTPReading {
         do throws(ArchiveError) {
             renewed = try settings.credentials()
         } catch {
-            // What the store said is thrown by whoever asked, and is the better reason as long as the old keys are all there is.
-            return response
+            var refusal = refusal(response, to: request, key: key)
+            refusal.message += "; and the credentials cannot be read again: \(error.message)"
+            throw refusal
         }
         guard renewed != used else { return response }
         state.withLock { $0.credentials = renewed }

@@ -1,3 +1,4 @@
+import Synchronization
 import TestSupport
 import Testing
 
@@ -128,6 +129,47 @@ import Testing
     @Test func aStoreThatSaysYesAndKeepsNothingIsFoundByTheProbe() async throws {
         let server = try FaultServer { $0.method == "PUT" ? .respond(200) : .respond(404, body: document("NoSuchKey")) }
         #expect(await failure { try await store(server).probe(prefix: ObjectKey("log/.probe")) }?.code == .damaged)
+    }
+
+    private func publish(_ object: EncodedObject, to server: FaultServer, _ capabilities: StoreCapabilities) async throws -> Published {
+        let store = try store(server)
+        await store.assume(capabilities)
+        return try await Publisher(store: store, layout: Layout(log: #require(LogName("log")))) { SamplePatience(attemptsLeft: 5) }.publish(object)
+    }
+
+    /// Whatever is believed of it: a confirmed object that is not there is never published.
+    @Test(arguments: [[.probed, .conditionalCreate, .verifiesChecksum, .checksumCRC32C], [.probed]] as [StoreCapabilities])
+    func aStoreThatSaysYesAndKeepsNothingIsFoundByEachLook(_ capabilities: StoreCapabilities) async throws {
+        let server = try FaultServer { $0.method == "PUT" ? .respond(200) : .respond(404, body: document("NoSuchKey")) }
+        let object = try SampleLog.encode(4096..<8192)
+        let error = await failure { try await publish(object, to: server, capabilities) }
+        #expect(error?.code == .damaged && error?.hint?.contains("does not keep") == true, "\(String(describing: error))")
+    }
+
+    /// Undecided, overloaded, stored without saying so: in the end the object is there once, and known to be ours.
+    @Test(arguments: ["ConditionalRequestConflict", "SlowDown", "RequestTimeout", "InternalError"], [false, true])
+    func anObjectIsPublishedThroughRefusalsAndLostSuccesses(_ code: String, _ isStoredAllTheSame: Bool) async throws {
+        let statuses = ["ConditionalRequestConflict": 409, "SlowDown": 503, "RequestTimeout": 400, "InternalError": 500]
+        let status = try #require(statuses[code])
+        let object = try SampleLog.encode(4096..<8192)
+        let stored = Mutex<[UInt8]?>(nil)
+        let puts = Mutex(0)
+        let server = try FaultServer { request in
+            guard request.method == "PUT" else {
+                guard let bytes = stored.withLock({ $0 }) else { return .respond(404, body: document("NoSuchKey")) }
+                return .respond(200, body: bytes)
+            }
+            let isFirst = puts.withLock { puts in
+                puts += 1
+                return puts == 1
+            }
+            if stored.withLock({ $0 }) != nil { return .respond(412, body: document("PreconditionFailed")) }
+            if !isFirst || isStoredAllTheSame { stored.withLock { $0 = request.body } }
+            return isFirst ? .respond(status, body: document(code)) : .respond(200)
+        }
+        let published = try await publish(object, to: server, [.probed, .conditionalCreate, .verifiesChecksum, .checksumCRC32C])
+        #expect(published.how == (isStoredAllTheSame ? .adopted : .created))
+        #expect(stored.withLock { $0 } == object.bytes)
     }
 
     /// A reply to a HEAD has no words: they are asked for by a GET of one byte.

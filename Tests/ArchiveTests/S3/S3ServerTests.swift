@@ -145,6 +145,16 @@ import Testing
 
     @Test func tlsWithItsOwnAuthorityAndAnUnsignedPayload() async throws {
         let server = try await SeaweedServer.start(tls: true)
+        for http2 in [false, true] {
+            let store = try s3Store(
+                server.url, "http2-\(http2)",
+                http: {
+                    $0.caFile = server.caFile
+                    $0.http2 = http2
+                })
+            #expect(try await store.create(key, [UInt8](repeating: 7, count: 1_000_000)) == .created)
+            #expect(try await store.list(ObjectKey("log")) == [key])
+        }
         let store = try s3Store(server.url, http: { $0.caFile = server.caFile })
         #expect(try await store.probe(prefix: ObjectKey("log/.probe")).contains([.conditionalCreate, .verifiesChecksum, .checksumCRC32C]))
         let credentials = try Self.good()

@@ -1,6 +1,7 @@
 import Foundation
 import TestSupport
 import Testing
+import WAL
 
 @testable import Archive
 
@@ -62,6 +63,14 @@ import Testing
             guard let error = error as? ArchiveError else { return false }
             return error.code == .invalid && error.hint != nil && !error.description.contains("hunter2")
         }
+    }
+
+    /// S3 takes keys of at most 1024 bytes.
+    @Test func theLongestPrefixLeavesRoomForTheLongestName() throws {
+        let layout = Layout(log: try #require(LogName(String(repeating: "x", count: 100))))
+        let epoch = EpochName(number: ArchiveLimits.epochNumberMax, id: EpochID(rawValue: .max))
+        let names = [layout.tail(epoch, level: 3, start: ArchiveLimits.lsnMax), layout.segment(epoch, start: ArchiveLimits.lsnMax)]
+        for name in names { #expect(S3Limits.prefixMax + 1 + name.path.utf8.count + ".enc".utf8.count <= 1024) }
     }
 
     @Test func otherCredentialsBesideAnAccessKeyAreRefused() throws {
