@@ -12,8 +12,8 @@ import Testing
             expecting: [.conditionalCreate, .cutUploadsInvisible, .verifiesChecksum, .checksumCRC32C, .list, .rangeGet])
     }
 
-    /// One request at a time: rclone 1.75 answers 500 to some of several PUTs at once, and shows replacements while they are written. Both are errors
-    /// that are tried again, and no wrong bytes.
+    /// One request at a time: rclone 1.75 answers 500 to some of several PUTs at once, and shows replacements while they are written:
+    /// cut short, or half old and half new. What we replace are heads and the floor, whose readers take what they cannot read for absent or damaged.
     private static let oneByOne = StoreCheck.all.filter {
         !["oneOfEightRivalsCreates", "readersSeeWholeObjectsWhileTheyAreReplaced", "manyRequestsAtOnceDoNotMix"].contains($0.description)
     }
