@@ -11,9 +11,15 @@ extension LogCore {
                 if let cause = committer.stopCause { throw .stopped(cause: cause) }
                 do throws(WALError) {
                     let cut = try store.truncateAfter(kept) { () throws(WALError) in
+                        // Readers look at this after they have read: from here on what lies above the end may be anything.
+                        history.announceCut(at: kept.upperBound)
                         for segment in active.takeAll() { try segment.release() }
                     }
-                    try begin(cut, at: kept.upperBound, history: history)
+                    try begin(cut, at: kept.upperBound)
+                    // In this order, and before the next flush: whoever finds the new history finds no position above its end.
+                    frozen.goOn(at: kept.upperBound, with: FrameChecksum(logID: logID, epoch: cut.epochs.current.id))
+                    committer.cut(at: kept.upperBound)
+                    history.begin(cut.epochs)
                 } catch .stopped(let cause) {
                     throw .stopped(cause: cause)
                 } catch {
@@ -21,11 +27,10 @@ extension LogCore {
                 }
             }
             if let refusal { throw refusal }
-            frozen.goOn(at: kept.upperBound, with: FrameChecksum(logID: logID, epoch: history.epochs.current.id))
         }
     }
 
-    private func begin(_ cut: StoreTruncation, at end: LSN, history: LogHistory) throws(WALError) {
+    private func begin(_ cut: StoreTruncation, at end: LSN) throws(WALError) {
         active.noteOpened(end: end.rawValue)
         var allocated = end.rawValue
         if let last = cut.lastSegment {
@@ -38,8 +43,5 @@ extension LogCore {
             allocated = (index + 1) * segmentSize
         }
         allocatedEnd.store(allocated, ordering: .sequentiallyConsistent)
-        // In this order: whoever asks for durability after the waiters were told finds the history changed.
-        history.begin(cut.epochs)
-        committer.cut(at: end)
     }
 }

@@ -30,9 +30,9 @@ final class LogCore: Sendable {
     /// Everything below is backed by published segments. Lowered only while the tail is frozen.
     let allocatedEnd: Atomic<UInt64>
     /// `FrameChecksum.state` of the current epoch. Changed only while the tail is frozen.
-    private let checksumState: Atomic<UInt32>
+    fileprivate let checksumState: Atomic<UInt32>
     private let padding2 = CacheLinePadding()
-    private let writtenWatermark: Atomic<UInt64>
+    fileprivate let writtenWatermark: Atomic<UInt64>
     private let padding3 = CacheLinePadding()
 
     let slots = AppendSlots()
@@ -231,35 +231,37 @@ extension LogCore {
     /// What may be changed while the tail is frozen.
     struct FrozenTail {
         /// Where the log ends; everything below is written.
-        let end: LSN
-        fileprivate var change: (end: LSN, checksum: FrameChecksum)?
+        private(set) var end: LSN
+        private let core: LogCore
 
-        /// Has the log go on at `end`, at or below the end so far, with frames of another epoch; once `body` returns, and not if it throws.
+        fileprivate init(_ core: LogCore, end: LSN) {
+            self.core = core
+            self.end = end
+        }
+
+        /// Has the log go on at `end`, at or below the end so far, with frames of another epoch. At once: whoever asks for the watermark hears of
+        /// the new end, so a flush that begins as soon as it may makes nothing durable that was cut off.
         mutating func goOn(at end: LSN, with checksum: FrameChecksum) {
             precondition(end <= self.end, "the log cannot go on at LSN \(end), past its end \(self.end)")
-            change = (end, checksum)
+            precondition(end.rawValue <= core.allocatedEnd.load(ordering: .relaxed), "the end is backed by a segment")
+            core.checksumState.store(checksum.state, ordering: .relaxed)
+            core.writtenWatermark.store(end.rawValue, ordering: .releasing)
+            // Closing sets its bit at any time: keep it.
+            core.tail.subtract(self.end.distance(from: end), ordering: .sequentiallyConsistent)
+            self.end = end
         }
     }
 
     /// Runs `body` while no frame is being appended: none is reserved, none is half in place, the written watermark is the end, and no segment is
-    /// made or dropped by others. Appenders wait. Readers of the watermark do not: they are told the old one until `body` returns, the new one
-    /// when this returns. `body` may drop segments and lower `allocatedEnd`, never below the end that it chooses.
+    /// made or dropped by others. Appenders wait. Readers of the watermark do not: they are told the end, the new one
+    /// as soon as `body` has chosen it. `body` may drop segments and lower `allocatedEnd`, never below the end that it chooses.
     ///
-    /// Throws `.stopped` where the log is closed, and what `body` throws; then the tail is as before.
+    /// Throws `.stopped` where the log is closed, and what `body` throws.
     func withFrozenTail<Result>(_ body: (inout FrozenTail) throws(WALError) -> Result) throws(WALError) -> Result {
         try allocation.withLock { _ throws(WALError) in
-            let end = try freeze()
+            var frozen = FrozenTail(self, end: LSN(try freeze()))
             defer { thaw() }
-            var frozen = FrozenTail(end: LSN(end))
-            let result = try body(&frozen)
-            if let change = frozen.change {
-                precondition(change.end.rawValue <= allocatedEnd.load(ordering: .relaxed), "the end is backed by a segment")
-                checksumState.store(change.checksum.state, ordering: .relaxed)
-                writtenWatermark.store(change.end.rawValue, ordering: .releasing)
-                // Closing sets its bit at any time: keep it.
-                tail.subtract(end - change.end.rawValue, ordering: .sequentiallyConsistent)
-            }
-            return result
+            return try body(&frozen)
         }
     }
 
