@@ -12,6 +12,9 @@ public enum LogLimits {
     public static let maxRecordSizeDefault = 64 << 20
     /// Bytes. The length field has 31 bits.
     public static let maxRecordSizeMax = 1 << 30
+    /// Bytes of a batch, headers included; a log whose records may be longer takes a batch of one of them. Readers that hand out whole batches
+    /// hold one in memory.
+    public static let batchSizeMax = 64 << 20
     /// Bytes. Two bits of the reservation word are flags.
     public static let lsnMax: UInt64 = 1 << 62
     /// Segments that are mapped and have a descriptor at one time; the oldest is flushed before one more is made.

@@ -6,7 +6,7 @@ public enum WALError: Error, Hashable, Sendable {
     /// Bytes below the floor, or a file that holds them, are not what was written. Nothing was changed; the log does not
     /// open for writing until the damage is repaired by name.
     case corruption(lsn: LSN, reason: String)
-    /// The record is longer than the log's maximum. Nothing was reserved or written.
+    /// The record, or the batch with its headers, is longer than the log's maximum. Nothing was reserved or written.
     case recordTooLarge(count: Int, max: Int)
     /// A value could not be turned into bytes, or bytes into a value. The log is as before.
     case encoding(reason: String)
@@ -48,7 +48,7 @@ extension WALError: CustomStringConvertible {
         case .corruption(let lsn, let reason):
             "corruption at LSN \(lsn): \(reason); nothing was changed"
         case .recordTooLarge(let count, let max):
-            "the record has \(count) bytes; this log's maximum is \(max)"
+            "the record or batch has \(count) bytes; this log's maximum is \(max)"
         case .encoding(let reason):
             "encoding: \(reason)"
         case .locked(let holder):

@@ -143,7 +143,7 @@ final class LogCore: Sendable {
     }
 
     /// Copies bytes over as many published segments as they need.
-    private func copy(_ bytes: UnsafeRawBufferPointer, at start: UInt64) {
+    func copy(_ bytes: UnsafeRawBufferPointer, at start: UInt64) {
         var position = start
         var rest = unsafe bytes
         while let source = rest.baseAddress, unsafe !rest.isEmpty {

@@ -19,7 +19,7 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
     public let isReplica: Bool
 
     private let configuration: LogConfiguration
-    private let core: LogCore
+    let core: LogCore
     private let keeper: NamedThread
     private let lifecycle = Mutex(Lifecycle.open)
     /// Truncation and pins come one at a time, and never beside the end of the store's use.
