@@ -27,6 +27,14 @@ public enum LogLimits {
     package static let timeIndexInterval: UInt64 = 1_000_000_000
     /// Bytes of one sequential read.
     package static let readSize = 1 << 20
+    /// Records that a follower is given at once: what it may hold ahead of its consumer, besides `readSize` bytes.
+    package static let followChunkRecords = 1024
+    /// Nanoseconds between two looks at the written LSN by somebody who waits for records to come, at first and at most. Appenders tell
+    /// nobody of each record: the look costs the one who waits a millisecond of delay, and those who append nothing.
+    package static let writtenLookMin: UInt64 = 20_000
+    package static let writtenLookMax: UInt64 = 1_000_000
+    /// Nanoseconds after which somebody who waits for another process looks again without having been woken: it may have died.
+    package static let liveLookMax: UInt64 = 100_000_000
     /// Nanoseconds. How long one process waits for another's maintenance (which never spans a network request).
     package static let maintenanceWaitMax: UInt64 = 10_000_000_000
     /// Slots (destinations and pins) of one log.

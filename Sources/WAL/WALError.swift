@@ -38,6 +38,10 @@ public enum StopCause: Hashable, Sendable {
     case flushFailed(operation: String, path: String, errno: Int32)
     /// The log is a replica (restored or copied): readable, and writable only after `promote`.
     case replica
+    /// For readers in other processes: nobody has the log open for writing now. What is durable is readable.
+    case noWriter
+    /// For readers in other processes: the writer's flush has failed, and it makes nothing durable any more.
+    case writerFailed
 }
 
 extension WALError: CustomStringConvertible {
@@ -78,6 +82,8 @@ extension StopCause: CustomStringConvertible {
         case .flushFailed(let operation, let path, let errno):
             "\(operation) failed on \(path) (\(ErrorText.describe(errno: errno))); records not yet durable may be lost, reopen the log to recover"
         case .replica: "it is a replica; run promote before writing to it"
+        case .noWriter: "nobody has it open for writing"
+        case .writerFailed: "its writer's flush has failed; it has to be opened again"
         }
     }
 }

@@ -75,6 +75,9 @@ final class LogCore: Sendable {
     /// Where the next record would go. Records at or above may be on their way, but none below is missing a reservation.
     var endLSN: LSN { LSN(tail.load(ordering: .acquiring) & ~TailFlag.all) }
 
+    /// Whether records may still come.
+    var takesAppends: Bool { tail.load(ordering: .acquiring) & TailFlag.closed == 0 }
+
     // MARK: Appending
 
     /// Appends one record: hash, reserve, copy. On return the bytes are in the page cache.

@@ -31,12 +31,15 @@ final class Committer: Sendable {
     private let stopHandler = Mutex<(@Sendable () -> Void)?>(nil)
     /// The keeper sleeps here.
     private let keeperWakeup = Parker()
+    /// Those who wait for others' flushes: followers, and waits for records that are still to come.
+    let durableWaiters: PositionWaiters
 
     init(store: any LogStore, durable: LSN, segmentSize: UInt64, active: ActiveSegments) {
         self.store = store
         self.segmentSize = segmentSize
         self.active = active
         durableWord = Atomic(durable.rawValue)
+        durableWaiters = PositionWaiters(at: durable)
         state = Mutex(State(queue: CommitQueue(durable: durable)))
     }
 
@@ -118,6 +121,16 @@ final class Committer: Sendable {
         try result.get()
     }
 
+    /// Has the keeper flush what is written up to `target`, if nobody does; returns at once. Whoever cares waits in `durableWaiters`.
+    func askForFlush(of target: LSN, written: LSN) {
+        let isAsked = state.withLock { state in
+            guard case .waitAndAskForLeader = state.queue.requestDurability(of: target, written: written, canLead: false) else { return false }
+            state.leaderIsAskedFor = true
+            return true
+        }
+        if isAsked { keeperWakeup.unpark() }
+    }
+
     private func cancel(_ waiter: borrowing Mutex<CommitQueue.WaiterID?>) {
         let id = waiter.withLock { id in
             defer { id = nil }
@@ -167,6 +180,7 @@ final class Committer: Sendable {
         leader?.finish(.lead)
         if keeperIsNeeded { keeperWakeup.unpark() }
         for waker in wakers { wake(waker, .success(())) }
+        durableWaiters.advance(to: target)
     }
 
     /// Nothing can become durable any more: tells every waiter, and other processes. Returns the cause, which is that of the first failure.
@@ -186,6 +200,7 @@ final class Committer: Sendable {
         if case .flushFailed = final { store.noteStopped() }
         stopHandler.withLock { $0 }?()
         for waker in wakers { wake(waker, .failure(.stopped(cause: final))) }
+        durableWaiters.end(.stopped(cause: final))
         return final
     }
 
@@ -195,6 +210,7 @@ final class Committer: Sendable {
             state.queue.fail(cause).compactMap { state.wakers.removeValue(forKey: $0) }
         }
         for waker in wakers { wake(waker, .failure(.stopped(cause: cause))) }
+        durableWaiters.end(.stopped(cause: cause))
     }
 
     private func wake(_ waker: Waker, _ result: Result<Void, WALError>) {

@@ -19,6 +19,7 @@ final class FrameCursor {
     private var buffer: ReadBuffer
     private var bufferStart: LSN
     private var bufferCount = 0
+    private let readSize: Int
 
     init(
         reader: any LogBytesReader, checksums: FrameChecksums, maxRecordSize: Int, position: LSN, limit: LSN,
@@ -29,6 +30,7 @@ final class FrameCursor {
         self.maxRecordSize = maxRecordSize
         self.position = position
         self.limit = limit
+        self.readSize = readSize
         buffer = ReadBuffer(capacity: readSize)
         bufferStart = position
     }
@@ -84,7 +86,7 @@ final class FrameCursor {
     private func fill(_ count: Int) throws(WALError) -> Bool {
         let start = position.distance(from: bufferStart)
         if start + UInt64(count) <= UInt64(bufferCount) { return true }
-        let capacity = max(LogLimits.readSize, count)
+        let capacity = max(readSize, count)
         // Records that are still held keep the old buffer.
         if !isKnownUniquelyReferenced(&buffer) || buffer.capacity < capacity { buffer = ReadBuffer(capacity: capacity) }
         bufferStart = position

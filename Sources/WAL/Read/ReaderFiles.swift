@@ -7,7 +7,7 @@ final class ReaderFiles: Sendable {
     let control: ControlFile
     let medium: SegmentDirectory
     let slots: SlotDirectory
-    private let attachment: any File
+    private let attachment: (any File)?
     private let boot: BootID
 
     init(paths: LogPaths, fileSystem: any FileSystem, time: any TimeSource, writable: Bool) throws(WALError) {
@@ -24,7 +24,7 @@ final class ReaderFiles: Sendable {
             let admitted = try opener.admit(writable: writable)
             control = admitted.control
         } catch {
-            attachment.close()
+            attachment?.close()
             throw error
         }
         self.paths = paths
@@ -118,7 +118,7 @@ final class ReaderFiles: Sendable {
 
     func close() {
         control.close()
-        attachment.close()
+        attachment?.close()
     }
 }
 

@@ -1,0 +1,72 @@
+import Glibc
+import Testing
+import TestSupport
+@testable import WAL
+
+/// Waiting for positions: each wait ends, with the position or with a reason.
+@Suite(.timeLimit(.minutes(1))) struct WaitingTests {
+    @Test(arguments: StoreKind.allCases)
+    func positionsToComeAreWaitedFor(_ kind: StoreKind) async throws {
+        try await kind.run { place in
+            let log = try place.open()
+            let target = LSN(27)
+            let tasks = [
+                Task { try await log.waitUntilWritten(target) }, Task { try await log.waitUntilDurable(target) },
+                Task { try await log.waitUntilDurable(LSN(26)) },
+            ]
+            onThreads(3) { thread in
+                do {
+                    switch thread {
+                    case 0: try log.waitUntilWritten(target)
+                    case 1: try log.waitUntilDurable(target)
+                    default:
+                        while log.core.committer.durableWaiters.count < 3 { sched_yield() }
+                        for number in 0..<3 { try log.append([UInt8(number)]) }
+                        try log.sync()
+                    }
+                } catch { Issue.record("\(error)") }
+            }
+            for task in tasks { try await task.value }
+            #expect(log.durableLSN == target)
+            try log.close()
+        }
+    }
+
+    @Test func whatIsAppendedIsFlushedForWhoeverWaits() throws {
+        let log = try LogFixture().open()
+        let end = try log.append([1, 2, 3]).advanced(by: 11)
+        #expect(try log.waitUntilWritten(end, timeout: .zero))
+        #expect(try log.waitUntilDurable(end, timeout: .seconds(30)))
+        #expect(log.durableLSN == end)
+        try log.append([4])
+        try log.waitUntilDurable(log.endLSN)
+        #expect(log.durableLSN == log.endLSN)
+        try log.close()
+    }
+
+    @Test func everyWaitHasAnEnd() async throws {
+        let log = try LogFixture().open()
+        let far = LSN(1000)
+        #expect(try !log.waitUntilWritten(far, timeout: .milliseconds(1)))
+        #expect(try !log.waitUntilDurable(far, timeout: .milliseconds(1)))
+        #expect(try !log.waitUntilDurable(far, timeout: .seconds(-1)))
+        for wait in [{ try await log.waitUntilWritten(far) }, { try await log.waitUntilDurable(far) }] as [@Sendable () async throws -> Void] {
+            let cancelled = Task { try await wait() }
+            cancelled.cancel()
+            await #expect(throws: WALError.cancelled) { try await cancelled.value }
+        }
+        let waits = [
+            Task { try await log.waitUntilWritten(far) }, Task { try await log.waitUntilDurable(far) },
+            Task { try Self.onThisThread { try log.waitUntilWritten(far) } }, Task { try Self.onThisThread { try log.waitUntilDurable(far) } },
+        ]
+        while log.core.committer.durableWaiters.count < 2 { await Task.yield() }
+        try log.close()
+        let closed = WALError.stopped(cause: .closed)
+        for wait in waits { await #expect(throws: closed) { try await wait.value } }
+        #expect(throws: closed) { try Self.onThisThread { try log.waitUntilDurable(far) } }
+        #expect(throws: closed) { _ = try log.waitUntilWritten(far, timeout: .seconds(60)) }
+    }
+
+    /// The compiler takes the async form in async code.
+    private static func onThisThread(_ body: () throws -> Void) throws { try body() }
+}
