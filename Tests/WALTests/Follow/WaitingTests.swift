@@ -1,4 +1,4 @@
-import Glibc
+import Foundation
 import Testing
 import TestSupport
 @testable import WAL
@@ -14,18 +14,13 @@ import TestSupport
                 Task { try await log.waitUntilWritten(target) }, Task { try await log.waitUntilDurable(target) },
                 Task { try await log.waitUntilDurable(LSN(26)) },
             ]
-            onThreads(3) { thread in
-                do {
-                    switch thread {
-                    case 0: try log.waitUntilWritten(target)
-                    case 1: try log.waitUntilDurable(target)
-                    default:
-                        while log.core.committer.durableWaiters.count < 3 { sched_yield() }
-                        for number in 0..<3 { try log.append([UInt8(number)]) }
-                        try log.sync()
-                    }
-                } catch { Issue.record("\(error)") }
-            }
+            let blocked = [
+                Task { try await offPool { try log.waitUntilWritten(target) } }, Task { try await offPool { try log.waitUntilDurable(target) } },
+            ]
+            while log.core.committer.durableWaiters.count < 3 { await Task.yield() }
+            for number in 0..<3 { try log.append([UInt8(number)]) }
+            try await log.sync()
+            for task in blocked { try await task.value }
             for task in tasks { try await task.value }
             #expect(log.durableLSN == target)
             try log.close()
@@ -57,16 +52,20 @@ import TestSupport
         }
         let waits = [
             Task { try await log.waitUntilWritten(far) }, Task { try await log.waitUntilDurable(far) },
-            Task { try Self.onThisThread { try log.waitUntilWritten(far) } }, Task { try Self.onThisThread { try log.waitUntilDurable(far) } },
+            Task { try await offPool { try log.waitUntilWritten(far) } }, Task { try await offPool { try log.waitUntilDurable(far) } },
         ]
         while log.core.committer.durableWaiters.count < 2 { await Task.yield() }
         try log.close()
         let closed = WALError.stopped(cause: .closed)
         for wait in waits { await #expect(throws: closed) { try await wait.value } }
-        #expect(throws: closed) { try Self.onThisThread { try log.waitUntilDurable(far) } }
+        await #expect(throws: closed) { try await offPool { try log.waitUntilDurable(far) } }
         #expect(throws: closed) { _ = try log.waitUntilWritten(far, timeout: .seconds(60)) }
     }
+}
 
-    /// The compiler takes the async form in async code.
-    private static func onThisThread(_ body: () throws -> Void) throws { try body() }
+/// Runs what blocks on a thread of its own.
+private func offPool(_ body: @escaping @Sendable () throws -> Void) async throws {
+    try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
+        Thread.detachNewThread { continuation.resume(with: Result { try body() }) }
+    }
 }
