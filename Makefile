@@ -1,7 +1,10 @@
 # make deps    install from Debian what is missing (as root, or with sudo); nothing else needs root
 # make build   build everything, for debugging
 # make test    deps, build, and run every test; at most 15 minutes
+# make crash   cut more workloads after every file operation: FIRST=1 SEEDS=100
+# make sanitize  the log's tests under the thread and the address sanitizer
 # make lint    only the tests of the house: the map, the import rules, the documents
+# make bench   build the benchmarks for release and run them, in under four minutes; BENCH="--filter append" for a part
 # make demo    deps, build for release, and the whole story on this machine in under two minutes
 # make clean   remove what was built
 
@@ -12,7 +15,7 @@ SWIFT_FLAGS = --explicit-target-dependency-import-check error
 TEST = SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=$$(nproc) SWIFT_BACKTRACE=enable=no \
 	timeout -k 10 900 swift test --skip-build --disable-xctest
 
-.PHONY: deps build test lint demo clean
+.PHONY: deps build test lint bench demo clean
 
 deps:
 	@.ci/deps
@@ -27,6 +30,20 @@ build-tests: deps
 test: build-tests
 	$(TEST)
 
+FIRST ?= 1
+SEEDS ?= 40
+crash: build-tests
+	WALSHIP_CRASH_FIRST=$(FIRST) WALSHIP_CRASH_SEEDS=$(SEEDS) $(subst timeout -k 10 900,timeout -k 10 3600,$(TEST)) --filter WALTests.CrashTests
+.PHONY: crash
+
+# The log and its tests alone (Tests/Sanitize/Package.swift), each sanitizer with a build of its own. Left out: what is slow and runs on one thread
+# (crash simulation), and what is about other processes.
+SANITIZE = cd Tests/Sanitize && SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=$$(nproc) SWIFT_BACKTRACE=enable=no timeout -k 10 900 swift test --disable-xctest
+sanitize: deps
+	$(SANITIZE) --sanitize=thread --scratch-path .build-thread --filter 'Concurren|Stress|Watermark|CommitQueue|FaultTests|LessonTests|LogStoreConformance' --skip RealFaultTests
+	$(SANITIZE) --sanitize=address --scratch-path .build-address --skip 'Crash|RealFaultTests|RealProcessTests|LinuxFileSystemTests'
+.PHONY: sanitize
+
 lint: build-tests
 	$(TEST) --filter HouseTests
 
@@ -35,5 +52,11 @@ demo: deps
 	swift build -c release --product walshipd
 	"$$(swift build -c release --show-bin-path)/walshipd" demo
 
+# What is measured where, and how to read the table: docs/benchmarks.md.
+bench: deps
+	swift build -c release --package-path Benchmarks
+	"$$(swift build -c release --package-path Benchmarks --show-bin-path)/Benchmarks" $(BENCH)
+
 clean:
 	swift package clean
+	swift package --package-path Benchmarks clean

@@ -91,7 +91,10 @@ let package = Package(
         // Tests.
         .target(
             name: "TestSupport", dependencies: ["WAL", "Archive"], path: "Tests/TestSupport", swiftSettings: common),
-        .testTarget(name: "WALTests", dependencies: ["WAL", "CCRC32C", "CLinux", "TestSupport"], swiftSettings: common),
+        // A process that has a log, for tests that fail, kill or limit one.
+        .executableTarget(name: "LogDriver", dependencies: ["WAL"], path: "Tests/LogDriver", swiftSettings: common),
+        .testTarget(
+            name: "WALTests", dependencies: ["WAL", "CCRC32C", "CLinux", "TestSupport", "LogDriver"], swiftSettings: common),
         .testTarget(name: "ArchiveTests", dependencies: ["WAL", "Archive", "TestSupport"], swiftSettings: common),
         .testTarget(
             name: "ShipperTests",

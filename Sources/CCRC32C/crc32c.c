@@ -8,6 +8,7 @@ static uint32_t table[8][256];
 uint32_t walship_crc32c_powers[2 * WALSHIP_CRC32C_STREAM_WORDS + 1];
 
 walship_crc32c_function walship_crc32c_best = walship_crc32c_portable;
+walship_crc32c_run_function walship_crc32c_run_best = walship_crc32c_verify_portable;
 static const char *best_name = "portable";
 
 /// One state over eight bytes: slicing by eight (Kounavis and Berry, 2005).
@@ -17,13 +18,28 @@ static inline uint32_t update_word(uint32_t state, uint64_t word) {
         ^ table[3][word >> 32 & 0xFF] ^ table[2][word >> 40 & 0xFF] ^ table[1][word >> 48 & 0xFF] ^ table[0][word >> 56];
 }
 
-uint32_t walship_crc32c_portable(uint32_t crc, const void *data, size_t n) {
-    const uint8_t *p = data;
-    uint32_t state = ~crc;
+static uint32_t update(uint32_t state, const uint8_t *p, size_t n) {
     for (; n >= 8; n -= 8, p += 8) state = update_word(state, walship_crc32c_load64(p));
     for (; n > 0; n--, p++) state = table[0][(state ^ *p) & 0xFF] ^ state >> 8;
-    return ~state;
+    return state;
 }
+
+/// One state over four bytes.
+static inline uint32_t update_field(uint32_t state, uint32_t value) {
+    state ^= value;
+    return table[3][state & 0xFF] ^ table[2][state >> 8 & 0xFF] ^ table[1][state >> 16 & 0xFF] ^ table[0][state >> 24];
+}
+
+uint32_t walship_crc32c_portable(uint32_t crc, const void *data, size_t n) { return ~update(~crc, data, n); }
+
+#define RUN_NAME walship_crc32c_verify_portable
+#define RUN_TARGET
+#define RUN_LONG SIZE_MAX
+#define run_word update_word
+#define run_field update_field
+#define run_long update
+
+#include "crc32c_run.h"
 
 const char *walship_crc32c_name(void) { return best_name; }
 
@@ -44,10 +60,10 @@ __attribute__((constructor(101))) static void walship_crc32c_prepare(void) {
     for (int j = 2; j <= 2 * WALSHIP_CRC32C_STREAM_WORDS; j++)
         walship_crc32c_powers[j] = update_word(walship_crc32c_powers[j - 1], 0);
 
-    const char *name;
-    walship_crc32c_function hardware = walship_crc32c_hardware(&name);
-    if (hardware) {
-        walship_crc32c_best = hardware;
-        best_name = name;
+    walship_crc32c_implementation hardware = walship_crc32c_hardware();
+    if (hardware.sum) {
+        walship_crc32c_best = hardware.sum;
+        walship_crc32c_run_best = hardware.run;
+        best_name = hardware.name;
     }
 }

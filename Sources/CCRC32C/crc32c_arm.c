@@ -20,11 +20,20 @@ THREEWAY_TARGET static inline uint64_t threeway_multiply(uint32_t a, uint32_t b)
 
 #include "crc32c_threeway.h"
 
-walship_crc32c_function walship_crc32c_hardware(const char **name) {
+#define RUN_NAME walship_crc32c_run_hardware
+#define RUN_TARGET THREEWAY_TARGET static
+#define RUN_LONG 512
+#define run_word threeway_crc64
+#define run_field threeway_crc32
+#define run_long threeway_update
+
+#include "crc32c_run.h"
+
+walship_crc32c_implementation walship_crc32c_hardware(void) {
+    const walship_crc32c_implementation none = {NULL, NULL, NULL};
     unsigned long available = getauxval(AT_HWCAP);
-    if (!(available & HARDWARE_CRC32)) return NULL;
-    if (!(available & HARDWARE_PMULL)) return NULL;
-    *name = "armv8";
-    return walship_crc32c_threeway;
+    if (!(available & HARDWARE_CRC32)) return none;
+    if (!(available & HARDWARE_PMULL)) return none;
+    return (walship_crc32c_implementation){walship_crc32c_threeway, walship_crc32c_run_hardware, "armv8"};
 }
 #endif

@@ -16,8 +16,15 @@
 /// it, reduced by one CRC instruction (which multiplies by x^32; reflection adds one x), moves a checksum over j words.
 extern uint32_t walship_crc32c_powers[2 * WALSHIP_CRC32C_STREAM_WORDS + 1];
 
-/// The implementation in instructions of this processor, or null when it lacks them; with its name.
-walship_crc32c_function walship_crc32c_hardware(const char **name);
+/// An implementation, and how it is called.
+typedef struct {
+    walship_crc32c_function sum;
+    walship_crc32c_run_function run;
+    const char *name;
+} walship_crc32c_implementation;
+
+/// The implementation in instructions of this processor; of nulls when it lacks them.
+walship_crc32c_implementation walship_crc32c_hardware(void);
 
 static inline uint64_t walship_crc32c_load64(const uint8_t *p) {
     uint64_t word;

@@ -1,8 +1,7 @@
 #if !defined(__x86_64__) && !defined(__aarch64__)
 #include "crc32c_internal.h"
 
-walship_crc32c_function walship_crc32c_hardware(const char **name) {
-    (void)name;
-    return NULL;
+walship_crc32c_implementation walship_crc32c_hardware(void) {
+    return (walship_crc32c_implementation){NULL, NULL, NULL};
 }
 #endif

@@ -11,9 +11,8 @@
 /// Under this many bytes one stream is as fast: merging costs about as much as five dependent CRC instructions.
 #define THREEWAY_MINIMUM 80
 
-THREEWAY_TARGET static uint32_t walship_crc32c_threeway(uint32_t crc, const void *data, size_t n) {
-    const uint8_t *p = data;
-    uint32_t state = ~crc;
+/// The state after the `n` bytes at `p`.
+THREEWAY_TARGET static inline uint32_t threeway_update(uint32_t state, const uint8_t *p, size_t n) {
     while (n >= THREEWAY_MINIMUM) {
         size_t words = n / 24 < WALSHIP_CRC32C_STREAM_WORDS ? n / 24 : WALSHIP_CRC32C_STREAM_WORDS;
         const uint8_t *b = p + 8 * words, *c = b + 8 * words;
@@ -43,5 +42,9 @@ THREEWAY_TARGET static uint32_t walship_crc32c_threeway(uint32_t crc, const void
         p += 2;
     }
     if (n & 1) state = threeway_crc8(state, *p);
-    return ~state;
+    return state;
+}
+
+THREEWAY_TARGET static uint32_t walship_crc32c_threeway(uint32_t crc, const void *data, size_t n) {
+    return ~threeway_update(~crc, data, n);
 }

@@ -18,12 +18,21 @@ THREEWAY_TARGET static inline uint64_t threeway_multiply(uint32_t a, uint32_t b)
 
 #include "crc32c_threeway.h"
 
-walship_crc32c_function walship_crc32c_hardware(const char **name) {
+#define RUN_NAME walship_crc32c_run_hardware
+#define RUN_TARGET THREEWAY_TARGET static
+#define RUN_LONG 512
+#define run_word threeway_crc64
+#define run_field threeway_crc32
+#define run_long threeway_update
+
+#include "crc32c_run.h"
+
+walship_crc32c_implementation walship_crc32c_hardware(void) {
+    const walship_crc32c_implementation none = {NULL, NULL, NULL};
     // A constructor may run before the compiler's own, which fills what __builtin_cpu_supports reads.
     __builtin_cpu_init();
-    if (!__builtin_cpu_supports("sse4.2")) return NULL;
-    if (!__builtin_cpu_supports("pclmul")) return NULL;
-    *name = "sse4.2";
-    return walship_crc32c_threeway;
+    if (!__builtin_cpu_supports("sse4.2")) return none;
+    if (!__builtin_cpu_supports("pclmul")) return none;
+    return (walship_crc32c_implementation){walship_crc32c_threeway, walship_crc32c_run_hardware, "sse4.2"};
 }
 #endif

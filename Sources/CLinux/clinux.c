@@ -5,7 +5,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -55,6 +58,49 @@ int walship_shared_futex_wait(const uint32_t *word, uint32_t expected, uint64_t 
 }
 
 void walship_shared_futex_wake(const uint32_t *word) { syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0); }
+
+int walship_register_barrier(void) {
+    return syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0 ? 0 : errno;
+}
+
+int walship_barrier(void) { return syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0 ? 0 : errno; }
+
+_Thread_local int32_t walship_thread_number_plus_one __attribute__((tls_model("initial-exec")));
+
+/// A bit for each number that a thread has.
+static _Atomic uint64_t numbers_taken;
+static pthread_key_t number_key;
+static bool number_key_exists;
+static pthread_once_t number_key_once = PTHREAD_ONCE_INIT;
+
+_Static_assert(WALSHIP_THREAD_NUMBERS == 64, "one bit a number in numbers_taken");
+
+/// Runs as the thread ends. Should a later destructor need a number again, it takes one, and this runs once more.
+static void give_number_back(void *value) {
+    walship_thread_number_plus_one = 0;
+    // Release: whoever has the number next sees what this thread did under it.
+    atomic_fetch_and_explicit(&numbers_taken, ~(1ull << ((uintptr_t)value - 1)), memory_order_release);
+}
+
+static void make_number_key(void) { number_key_exists = pthread_key_create(&number_key, give_number_back) == 0; }
+
+int32_t walship_take_thread_number(void) {
+    pthread_once(&number_key_once, make_number_key);
+    if (!number_key_exists) return -1;
+    uint64_t taken = atomic_load_explicit(&numbers_taken, memory_order_relaxed);
+    int number;
+    do {
+        if (~taken == 0) return -1;
+        number = __builtin_ctzll(~taken);
+    } while (!atomic_compare_exchange_weak_explicit(
+        &numbers_taken, &taken, taken | 1ull << number, memory_order_acq_rel, memory_order_relaxed));
+    if (pthread_setspecific(number_key, (void *)(uintptr_t)(number + 1)) != 0) {
+        atomic_fetch_and_explicit(&numbers_taken, ~(1ull << number), memory_order_release);
+        return -1;
+    }
+    walship_thread_number_plus_one = number + 1;
+    return number;
+}
 
 void walship_set_thread_name(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
 

@@ -25,8 +25,12 @@ public enum LogLimits {
     package static let durableCellInterval: UInt64 = 10_000_000
     /// Nanoseconds between two entries of the commit-time index.
     package static let timeIndexInterval: UInt64 = 1_000_000_000
-    /// Bytes of one sequential read.
+    /// Bytes of one sequential read that copies, or whose records are long.
     package static let readSize = 1 << 20
+    /// Bytes of one read of frames: what the checksum then reads is still in the processor's second-level cache.
+    static let frameReadSize = 256 << 10
+    /// Bytes of frames that are verified in one go: what is then done with the records finds them in the first-level cache.
+    static let verifiedAheadMax = 16 << 10
     /// Records that a follower is given at once: what it may hold ahead of its consumer, besides `readSize` bytes.
     package static let followChunkRecords = 1024
     /// Nanoseconds between two looks at the written LSN by somebody who waits for records to come, at first and at most. Appenders tell

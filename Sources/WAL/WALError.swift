@@ -1,5 +1,7 @@
 /// What went wrong with a log, on what, and the state the log is left in.
-public enum WALError: Error, Hashable, Sendable {
+///
+/// Indirect: an error is rare, and results and typed throws carry eight bytes for it instead of forty.
+public indirect enum WALError: Error, Hashable, Sendable {
     /// A system call failed. `operation` is its C name. What it was part of did not happen, and the log is as before
     /// unless the log also reports `stopped`.
     case io(operation: String, path: String, errno: Int32)

@@ -30,18 +30,27 @@ import Testing
         }
     }
 
-    /// docs/durability.md says which test shows a promise: `Suite.test`.
-    @Test func everyTestThatADocumentNamesExists() throws {
+    /// Documents say which test shows a promise: `Suite.test`.
+    @Test(arguments: ["docs/durability.md", "docs/lessons.md"]) func everyTestThatADocumentNamesExists(_ page: String) throws {
         let tests = try House.files("Tests", ".swift").map { try House.text($0) }.joined()
-        let words = try House.text("docs/durability.md").split(separator: "`", omittingEmptySubsequences: false)
-        let names = words.enumerated().filter { $0.offset % 2 == 1 }.map(\.element)
-            .filter { $0.wholeMatch(of: /[A-Z][A-Za-z0-9]*Tests\.[a-z][A-Za-z0-9]*/) != nil }
+        let names = Self.testsNamed(in: try House.text(page)[...])
         #expect(names.count >= 10)
         for name in names {
             let parts = name.split(separator: ".")
             #expect(tests.contains("struct \(parts[0])"), "\(name)")
             #expect(tests.contains("func \(parts[1])("), "\(name)")
         }
+    }
+
+    @Test func everyLessonHasATest() throws {
+        let rows = try House.text("docs/lessons.md").split(separator: "\n").filter { $0.wholeMatch(of: /\| \d+ \|.*/) != nil }
+        #expect(rows.compactMap { Int($0.split(separator: " ")[1]) } == Array(1...21))
+        for row in rows { #expect(!Self.testsNamed(in: row).isEmpty, "\(row)") }
+    }
+
+    private static func testsNamed(in text: Substring) -> [Substring] {
+        text.split(separator: "`", omittingEmptySubsequences: false).enumerated().filter { $0.offset % 2 == 1 }.map(\.element)
+            .filter { $0.wholeMatch(of: /[A-Z][A-Za-z0-9]*(Tests|Conformance)\.[a-z][A-Za-z0-9]*/) != nil }
     }
 
     @Test func everyDecisionIsInTheIndex() throws {

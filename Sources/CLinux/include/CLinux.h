@@ -7,9 +7,21 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/// A number that differs between live threads, in one instruction: pthread_self() is a call, and a thread-local variable
-/// of Swift a call with a lazy check.
-static inline uintptr_t walship_thread_hint(void) { return (uintptr_t)__builtin_thread_pointer(); }
+/// How many threads have a number at one time: one bit each in a word.
+#define WALSHIP_THREAD_NUMBERS 64
+
+/// The calling thread's number plus one; 0 while it has none.
+extern _Thread_local int32_t walship_thread_number_plus_one __attribute__((tls_model("initial-exec")));
+
+/// Gives the calling thread a number, which is given back when the thread ends (pthread_key_create(3)); -1 where none is left.
+int32_t walship_take_thread_number(void);
+
+/// 0 to WALSHIP_THREAD_NUMBERS - 1, for as long as the thread lives no other thread's; -1 where none is left. Two instructions:
+/// pthread_self() is a call, and a thread-local variable of Swift a call with a lazy check.
+static inline int32_t walship_thread_number(void) {
+    int32_t number = walship_thread_number_plus_one;
+    return __builtin_expect(number != 0, 1) ? number - 1 : walship_take_thread_number();
+}
 
 /// Tells the processor that this is a spin loop: Swift has no spelling for the instruction outside the standard library.
 static inline void walship_cpu_pause(void) {
@@ -47,6 +59,12 @@ int walship_shared_futex_wait(const uint32_t *_Nonnull word, uint32_t expected, 
 
 /// futex(2) FUTEX_WAKE without the private flag: wakes everybody, in any process, who waits on `word`.
 void walship_shared_futex_wake(const uint32_t *_Nonnull word);
+
+/// membarrier(2) MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED: no wrapper in glibc. Once per process, before the first barrier.
+int walship_register_barrier(void);
+
+/// membarrier(2) MEMBARRIER_CMD_PRIVATE_EXPEDITED: as above. EPERM before the registration.
+int walship_barrier(void);
 
 /// prctl(2) PR_SET_NAME: names the calling thread, at most 15 bytes; prctl is variadic.
 void walship_set_thread_name(const char *_Nonnull name);

@@ -5,20 +5,18 @@ extension LogCore {
     /// An append that found no room, or a flag in the tail. Allocates first and reserves afterwards, so an error leaves
     /// nothing reserved.
     @inline(never)
-    func appendAfterAllocating(_ header: FrameHeader, _ partial: CRC32C, _ payload: UnsafeRawBufferPointer)
-        throws(WALError) -> LSN
-    {
-        let placed = try makeRoom(for: UInt64(FrameHeader.size + payload.count)) { start in
-            var header = header
-            header.checksum = FrameChecksum.finish(partial, lsn: LSN(start))
-            return unsafe LargeWrite(header: header.bytes, payload: payload, start: start)
+    func appendAfterAllocating(_ record: HashedRecord) throws(WALError) -> LSN {
+        let placed = try makeRoom(for: record.frameSize) { start in
+            var record = record
+            record.rehash(with: checksum)
+            return unsafe LargeWrite(header: record.header(at: start).bytes, payload: record.payload, start: start)
         }
         if let placed { return placed }
-        return try unsafe append(payload)
+        return try unsafe append(record.payload)
     }
 
     /// Makes room for `size` bytes to be reserved in one piece: nil once there is, for the caller to try again. What is too large to be
-    /// mapped whole is asked for with `large`, written where the log ends, and its LSN returned.
+    /// mapped whole is asked for with `large`, while the tail is frozen, written where the log ends, and its LSN returned.
     func makeRoom(for size: UInt64, large: (_ start: UInt64) -> LargeWrite) throws(WALError) -> LSN? {
         let isLarge = size > UInt64(LogLimits.mappedSegmentsPerRecordMax) * segmentSize
         return try allocation.withLock { _ throws(WALError) -> LSN? in
@@ -76,11 +74,8 @@ extension LogCore {
     /// go. The tail moves when all bytes are in place; the segment in which it begins is written last, so an error before that leaves
     /// the log unchanged.
     private func appendLarge(_ make: (_ start: UInt64) -> LargeWrite) throws(WALError) -> LSN {
-        let word = tail.bitwiseOr(TailFlag.frozen, ordering: .sequentiallyConsistent).oldValue
-        defer { tail.bitwiseAnd(~TailFlag.frozen, ordering: .sequentiallyConsistent) }
-        guard word & TailFlag.closed == 0 else { throw .stopped(cause: stopCause) }
-        waitUntilWritten(LSN(word))
-
+        let word = try freeze()
+        defer { thaw() }
         let write = make(word)
         let firstIndex = word / segmentSize
         let lastIndex = (write.end - 1) / segmentSize
@@ -171,7 +166,13 @@ extension LogCore {
 
     /// The first frame that begins in segment `index`.
     func firstFrame(inSegment index: UInt64, segmentSize: UInt64) -> LSN? {
-        frameStarts.first { $0 / segmentSize >= index }.flatMap { $0 / segmentSize == index ? LSN($0) : nil }
+        // A batch may have millions of frames in thousands of segments.
+        var (low, high) = (0, frameStarts.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if frameStarts[middle] < index * segmentSize { low = middle + 1 } else { high = middle }
+        }
+        return low < frameStarts.count && frameStarts[low] / segmentSize == index ? LSN(frameStarts[low]) : nil
     }
 
     /// Copies the part that lies in segment `index` to its place in that segment's memory.

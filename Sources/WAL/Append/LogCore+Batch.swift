@@ -19,35 +19,23 @@ extension LogCore {
     }
 
     private func append(_ batch: HashedBatch) throws(WALError) -> [LSN] {
+        var batch = batch
         let size = UInt64(unsafe batch.frames.count)
         while true {
-            if let (start, slot) = reserve(size: size) {
-                defer { slots.clear(slot) }
-                unsafe copy(batch.frames, at: start)
-                return try placeHeaders(of: batch, at: start)
+            if let reservation = reserve(size) {
+                defer { complete(reservation) }
+                batch.rehash(with: checksum)
+                unsafe copy(batch.frames, at: reservation.start)
+                return try placeHeaders(of: batch, at: reservation.start)
             }
             let lsn = try makeRoom(for: size) { start in
+                batch.rehash(with: checksum)
                 var bytes = unsafe [UInt8](batch.frames)
                 let lsns = unsafe bytes.withMutableBytes { bytes in batch.finish(at: start) { unsafe $1.store(into: bytes, at: $0) } }
                 return LargeWrite(bytes: bytes, frameStarts: lsns.map(\.rawValue))
             }
             if let lsn { return batch.finish(at: lsn.rawValue) { _, _ in } }
         }
-    }
-
-    /// Reserves `size` bytes in one piece and announces them; nil where the slow path has to make room first.
-    private func reserve(size: UInt64) -> (start: UInt64, slot: Int)? {
-        // Announce before reserving, as in `append`.
-        let slot = slots.claim(bound: tail.load(ordering: .relaxed) & ~TailFlag.all)
-        var start = tail.load(ordering: .relaxed)
-        while start & TailFlag.all == 0 && start &+ size <= allocatedEnd.load(ordering: .acquiring) {
-            let (exchanged, found) = tail.weakCompareExchange(
-                expected: start, desired: start &+ size, successOrdering: .sequentiallyConsistent, failureOrdering: .relaxed)
-            if exchanged { return (start, slot) }
-            start = found
-        }
-        slots.clear(slot)
-        return nil
     }
 
     /// Completes the frames of a batch whose payloads are in place.
@@ -88,16 +76,23 @@ extension LogCore {
 /// The frames of a batch and what was hashed of them before space was reserved. Lives while the batch's buffer is lent.
 @safe private struct HashedBatch {
     let frames: UnsafeRawBufferPointer
+    private let checksum: FrameChecksum
     private let partials: [CRC32C]
 
     init(_ frames: UnsafeRawBufferPointer, count: Int, _ checksum: FrameChecksum) {
         unsafe self.frames = frames
+        self.checksum = checksum
         var partials: [CRC32C] = []
         partials.reserveCapacity(count)
         unsafe RecordBatch.forEachFrame(in: frames) { _, field, payload in
             unsafe partials.append(checksum.begin(lengthField: field, payload: payload))
         }
         self.partials = partials
+    }
+
+    /// Hashes again if another epoch has begun since.
+    mutating func rehash(with current: FrameChecksum) {
+        if current.state != checksum.state { unsafe self = HashedBatch(frames, count: partials.count, current) }
     }
 
     /// The LSNs of the frames of a batch that begins at `start`; hands every finished header, with its offset, to `put`.

@@ -16,7 +16,6 @@ final class LogCore: Sendable {
     }
 
     let store: any LogStore
-    let checksum: FrameChecksum
     let maxRecordSize: Int
     let segmentSize: UInt64
     /// log2 of the segment size where that is a power of two, so that the hot path shifts instead of dividing.
@@ -24,12 +23,16 @@ final class LogCore: Sendable {
 
     // The words that every appender touches lie on lines of their own.
     private let padding0 = CacheLinePadding()
+    /// Changed by read-modify-write operations only: that is what the watermark's proof rests on.
     let tail: Atomic<UInt64>
     private let padding1 = CacheLinePadding()
-    /// Everything below is backed by published segments.
+    /// Everything below is backed by published segments. Lowered only while the tail is frozen.
     let allocatedEnd: Atomic<UInt64>
+    /// `FrameChecksum.state` of the current epoch. Changed only while the tail is frozen.
+    private let checksumState: Atomic<UInt32>
     private let padding2 = CacheLinePadding()
     private let writtenWatermark: Atomic<UInt64>
+    private let padding3 = CacheLinePadding()
 
     let slots = AppendSlots()
     let active: ActiveSegments
@@ -40,7 +43,7 @@ final class LogCore: Sendable {
 
     init(store: any LogStore, opening: StoreOpening) throws(WALError) {
         self.store = store
-        checksum = FrameChecksum(logID: opening.logID, epoch: opening.epochs.current.id)
+        checksumState = Atomic(FrameChecksum(logID: opening.logID, epoch: opening.epochs.current.id).state)
         maxRecordSize = opening.maxRecordSize
         isReplica = opening.isReplica
         segmentSize = UInt64(opening.segmentSize)
@@ -67,6 +70,10 @@ final class LogCore: Sendable {
     /// Why the tail is closed.
     var stopCause: StopCause { committer.stopCause ?? (isReplica ? .replica : .closed) }
 
+    /// What frames are hashed with now. One that was hashed before it was reserved is hashed again if this has changed: see `Reservation`.
+    @inline(__always)
+    var checksum: FrameChecksum { FrameChecksum(state: checksumState.load(ordering: .relaxed)) }
+
     @inline(__always)
     func segmentIndex(_ lsn: UInt64) -> UInt64 {
         if let segmentShift { lsn &>> segmentShift } else { lsn / segmentSize }
@@ -86,48 +93,75 @@ final class LogCore: Sendable {
         guard payload.count <= maxRecordSize else {
             throw .recordTooLarge(count: payload.count, max: maxRecordSize)
         }
-        let header = FrameHeader(checksum: 0, lengthField: UInt32(truncatingIfNeeded: payload.count))
-        let partial = unsafe checksum.begin(lengthField: header.lengthField, payload: payload)
-        let size = UInt64(FrameHeader.size + payload.count)
+        var record = unsafe HashedRecord(payload, checksum)
+        guard let reservation = reserve(record.frameSize) else { return try appendAfterAllocating(record) }
+        defer { complete(reservation) }
+        record.rehash(with: checksum)
+        try place(record, at: reservation.start)
+        return LSN(reservation.start)
+    }
 
-        // Announce before reserving: any earlier value of the tail is a lower bound of what will be reserved.
-        let slot = slots.claim(bound: tail.load(ordering: .relaxed) & ~TailFlag.all)
-        var start = tail.load(ordering: .relaxed)
+    /// Bytes of the log that belong to one appender, whose slot is held until `complete`. No user code runs meanwhile, and no lock that the one
+    /// who freezes the tail may hold is waited for.
+    ///
+    /// What depends on the epoch is looked at again after reserving: `checksum` cannot change while a reservation is held.
+    struct Reservation {
+        let start: UInt64
+        let end: UInt64
+        fileprivate let claim: AppendSlots.Claim
+    }
+
+    /// Reserves `size` bytes in one piece. Nil where the tail is closed or frozen, or segments have to be made first: then nothing is held.
+    @inline(__always)
+    func reserve(_ size: UInt64) -> Reservation? {
+        // Announce before reserving. The bound is also the first guess at the tail: right where nobody else appends, and else the attempt brings
+        // the tail's cache line here to be written, which loading it first would not.
+        var claim = slots.claim(tail)
+        var start = claim.bound
         while true {
             let end = start &+ size
-            if start & TailFlag.all != 0 || end > allocatedEnd.load(ordering: .acquiring) {
-                slots.clear(slot)
-                return try unsafe appendAfterAllocating(header, partial, payload)
+            // A flag in the tail makes `end` greater than everything that is allocated.
+            if end > allocatedEnd.load(ordering: .acquiring) {
+                // A guess may be too high as well, once the tail has moved back.
+                let now = tail.load(ordering: .relaxed)
+                if now == start || now &+ size > allocatedEnd.load(ordering: .acquiring) {
+                    slots.clear(claim, end: claim.bound)
+                    return nil
+                }
+                start = now
+            } else {
+                let (exchanged, found) = tail.weakCompareExchange(
+                    expected: start, desired: end, successOrdering: .acquiringAndReleasing, failureOrdering: .relaxed)
+                if exchanged {
+                    if start != claim.bound { slots.raise(claim, to: start) }
+                    return Reservation(start: start, end: end, claim: claim)
+                }
+                start = found
             }
-            let (exchanged, found) = tail.weakCompareExchange(
-                expected: start, desired: end, successOrdering: .sequentiallyConsistent, failureOrdering: .relaxed)
-            if exchanged { break }
-            start = found
+            if start < claim.bound { claim = slots.lower(claim, to: start) }
         }
-        defer { slots.clear(slot) }
-        try unsafe place(header, partial, payload, at: start)
-        return LSN(start)
     }
+
+    /// The reserved bytes are in place.
+    @inline(__always)
+    func complete(_ reservation: Reservation) { slots.clear(reservation.claim, end: reservation.end) }
 
     /// Copies a frame to its reserved place. Its slot is claimed, so its segments stay.
     @inline(__always)
-    private func place(_ header: FrameHeader, _ partial: CRC32C, _ payload: UnsafeRawBufferPointer, at start: UInt64)
-        throws(WALError)
-    {
-        var header = header
-        header.checksum = FrameChecksum.finish(partial, lsn: LSN(start))
+    private func place(_ record: HashedRecord, at start: UInt64) throws(WALError) {
+        let header = record.header(at: start)
         let index = segmentIndex(start)
         let offset = start &- index &* segmentSize
-        let end = offset &+ UInt64(FrameHeader.size &+ payload.count)
+        let end = offset &+ record.frameSize
         if end < segmentSize {
             // SAFETY: [offset, end) lies in the segment and is reserved for this frame alone.
             let target = unsafe active.base(index) + Int(truncatingIfNeeded: offset)
             unsafe header.store(into: UnsafeMutableRawBufferPointer(start: target, count: FrameHeader.size))
-            if let bytes = payload.baseAddress {
-                unsafe (target + FrameHeader.size).copyMemory(from: bytes, byteCount: payload.count)
+            if let bytes = unsafe record.payload.baseAddress {
+                unsafe (target + FrameHeader.size).copyMemory(from: bytes, byteCount: record.payload.count)
             }
         } else {
-            unsafe placeAcross(header, payload, at: start)
+            unsafe placeAcross(header, record.payload, at: start)
             do throws(WALError) {
                 try active.noteCrossing(from: index, end: index * segmentSize + end)
             } catch {
@@ -162,20 +196,25 @@ final class LogCore: Sendable {
 
     // MARK: Watermarks
 
-    /// Everything below is in the page cache, nothing missing before it. Never goes back.
+    /// Everything below is in the page cache, nothing missing before it. Goes back only where `truncateAfter` moves the tail back.
     func written() -> LSN {
+        // Whoever moves the tail back waits for those who have seen the old one.
+        let entry = slots.enter(tail)
+        defer { slots.leave(entry) }
         // The tail is loaded once and first: see AppendSlots.
-        let tail = tail.load(ordering: .sequentiallyConsistent) & ~TailFlag.all
-        let lowest = slots.lowest(tail: tail)
-        let (_, now) = writtenWatermark.max(lowest, ordering: .acquiringAndReleasing)
-        return LSN(now)
+        let tail = tail.load(ordering: .sequentiallyConsistent)
+        let known = writtenWatermark.load(ordering: .acquiring)
+        if tail & TailFlag.frozen != 0 { return LSN(known) }
+        let lowest = slots.lowest(tail: tail & ~TailFlag.all)
+        if lowest <= known { return LSN(known) }
+        return LSN(writtenWatermark.max(lowest, ordering: .acquiringAndReleasing).newValue)
     }
 
-    /// Waits until everything below `lsn` is written. Ends soon: what is missing are copies in progress.
+    /// Waits until everything below `lsn` is written. Ends soon: what is missing are copies in progress. Ends as well when the tail moves back
+    /// below `lsn`: what was there is no more.
     func waitUntilWritten(_ lsn: LSN) {
-        precondition(lsn <= endLSN, "nothing was reserved up to LSN \(lsn)")
         var backoff = Backoff()
-        while written() < lsn { backoff.pause() }
+        while written() < lsn && lsn <= endLSN { backoff.pause() }
     }
 
     /// No append succeeds any more; those under way finish. Returns when their bytes are in place, and nobody makes segments.
@@ -184,6 +223,65 @@ final class LogCore: Sendable {
         // A large record that has begun still moves the tail; later ones see the flag.
         allocation.withLock { _ in }
         waitUntilWritten(endLSN)
+    }
+}
+
+// MARK: Freezing
+
+extension LogCore {
+    /// What may be changed while the tail is frozen.
+    struct FrozenTail {
+        /// Where the log ends; everything below is written.
+        let end: LSN
+        fileprivate var change: (end: LSN, checksum: FrameChecksum)?
+
+        /// Has the log go on at `end`, at or below the end so far, with frames of another epoch; once `body` returns, and not if it throws.
+        mutating func goOn(at end: LSN, with checksum: FrameChecksum) {
+            precondition(end <= self.end, "the log cannot go on at LSN \(end), past its end \(self.end)")
+            change = (end, checksum)
+        }
+    }
+
+    /// Runs `body` while no frame is being appended: none is reserved, none is half in place, the written watermark is the end, and no segment is
+    /// made or dropped by others. Appenders wait. Readers of the watermark do not: they are told the old one until `body` returns, the new one
+    /// when this returns. `body` may drop segments and lower `allocatedEnd`, never below the end that it chooses.
+    ///
+    /// Throws `.stopped` where the log is closed, and what `body` throws; then the tail is as before.
+    func withFrozenTail<Result>(_ body: (inout FrozenTail) throws(WALError) -> Result) throws(WALError) -> Result {
+        try allocation.withLock { _ throws(WALError) in
+            let end = try freeze()
+            defer { thaw() }
+            var frozen = FrozenTail(end: LSN(end))
+            let result = try body(&frozen)
+            if let change = frozen.change {
+                precondition(change.end.rawValue <= allocatedEnd.load(ordering: .relaxed), "the end is backed by a segment")
+                checksumState.store(change.checksum.state, ordering: .relaxed)
+                writtenWatermark.store(change.end.rawValue, ordering: .releasing)
+                // Closing sets its bit at any time: keep it.
+                tail.subtract(end - change.end.rawValue, ordering: .sequentiallyConsistent)
+            }
+            return result
+        }
+    }
+
+    /// Stops reservations, and returns the end when everything below it is in place. The caller holds `allocation`, and calls `thaw`.
+    /// Throws `.stopped`, nothing being frozen, where the tail is closed.
+    func freeze() throws(WALError) -> UInt64 {
+        let word = tail.bitwiseOr(TailFlag.frozen, ordering: .sequentiallyConsistent).oldValue
+        guard word & TailFlag.closed == 0 else {
+            tail.bitwiseAnd(~TailFlag.frozen, ordering: .sequentiallyConsistent)
+            throw .stopped(cause: stopCause)
+        }
+        slots.drain()
+        writtenWatermark.max(word, ordering: .acquiringAndReleasing)
+        return word
+    }
+
+    /// Lets reservations go on.
+    func thaw() {
+        // Whoever still believes in an `allocatedEnd` that has been lowered finds the tail frozen; later ones see the new one.
+        slots.drain()
+        tail.bitwiseAnd(~TailFlag.frozen, ordering: .sequentiallyConsistent)
     }
 }
 

@@ -220,17 +220,25 @@ package struct LogAudit {
         var isBatchOpen = false
         var last: LSN?
         var bad: LSN?
-        for element in RecordSequence(source: source, start: .success(start), end: framesEnd) {
-            switch element {
-            case .success(let record):
+        let runs = RunIterator(source: source, start: .success(start), end: framesEnd)
+        while let step = runs.next() {
+            switch step {
+            case .success(var run):
                 bad = nil
-                summary.records += 1
-                summary.bytes += UInt64(record.count)
-                isBatchOpen = record.continuesBatch
-                last = record.lsn
-                let now = record.lsn.rawValue / size
-                if let segment, now != segment { try checkFirstFrame(record.lsn, now) }
-                segment = now
+                // The next LSN that is in another segment than the record before.
+                var segmentEnd = segment.map { ($0 + 1) * size } ?? 0
+                while let (lsn, lengthField) = run.nextHeader() {
+                    let header = FrameHeader(checksum: 0, lengthField: lengthField)
+                    summary.records += 1
+                    summary.bytes += UInt64(header.payloadCount)
+                    isBatchOpen = header.continuesBatch
+                    last = lsn
+                    guard lsn.rawValue >= segmentEnd else { continue }
+                    let now = lsn.rawValue / size
+                    if segment != nil { try checkFirstFrame(lsn, now) }
+                    segment = now
+                    segmentEnd = (now + 1) * size
+                }
             case .failure(.corruption(let lsn, let reason)):
                 bad = lsn
                 segment = nil

@@ -1,88 +1,165 @@
 /// Who waits for durability, who flushes, and what has failed: decided here, acted on by `Committer`.
 ///
-/// One leader flushes for everybody; the next group forms meanwhile. A failure is final.
-/// Invariant: at most one leader (`isLed`); every waiter's target lies above `durable`; after a failure nobody waits.
+/// Waiters form groups. One leader flushes for a whole group, everything that is written when it begins; the next group forms meanwhile. A
+/// waiter belongs to the group of the flush that covers it: to the one under way only if that reaches its target, so nobody waits for two
+/// flushes where one would do. Threads are counted, not listed: those of a group are told together. A failure is final.
+///
+/// Invariant: where somebody waits in the current group, a leader is asked for, chosen or flushing; the next group has members only during a
+/// flush; after a failure nobody waits.
 struct CommitQueue {
     typealias WaiterID = UInt64
+    /// Groups are numbered from 1, and end in this order.
+    typealias Group = UInt64
 
+    /// What a thread does that wants its records durable.
     enum Request: Equatable {
         case alreadyDurable
         case fail(StopCause)
-        /// The caller flushes everything written and reports back with `flushed` or `failed`.
+        /// It flushes: `began`, then `flushed`.
         case lead
-        /// The caller waits under this id until it is named in a `Wakeup`.
+        /// It waits until this group is over, or until it is asked to lead it.
+        case wait(Group)
+    }
+
+    /// What happens to one who can only be told.
+    enum AsyncRequest: Equatable {
+        case alreadyDurable
+        case fail(StopCause)
+        /// It waits under this id until it is named in a `Wakeup`.
         case wait(WaiterID)
-        /// As `wait`, and somebody else must be asked to lead.
-        case waitAndAskForLeader(WaiterID)
+        /// As `wait`, and the keeper must be asked to lead.
+        case waitAndAskKeeper(WaiterID)
     }
 
     struct Wakeup: Equatable {
-        /// Their targets are durable.
+        /// It is over; whether threads wait in it.
+        var group: Group
+        var hasThreads: Bool
+        /// Others whose targets are durable.
         var covered: [WaiterID] = []
-        /// One that still waits; a leader is needed for it and those behind it, and counts as found.
-        var nextLeader: WaiterID?
+        var next: NextLeader?
+    }
+
+    /// Who is to be asked to lead the next group.
+    enum NextLeader: Equatable {
+        /// One of its threads.
+        case threadOf(Group)
+        case keeper
+    }
+
+    private enum Leader: Equatable {
+        case none
+        /// Somebody has been asked; whoever comes first leads.
+        case asked
+        case chosen
+        case flushing(upTo: LSN)
     }
 
     private struct Waiter {
         let id: WaiterID
         let target: LSN
-        let canLead: Bool
-        /// Its target was written when it asked: a flush has to be found for it, whatever watermark the leader has seen.
-        let isWritten: Bool
+        /// Nil: it waits for records that are yet to be appended, and for a flush that others ask for.
+        let group: Group?
     }
 
     private(set) var durable: LSN
     private(set) var failure: StopCause?
-    private var isLed = false
+    private var leader = Leader.none
+    /// The group that is being flushed, or will be next.
+    private var current: Group = 1
+    private var currentThreads = 0
+    private var nextThreads = 0
     private var waiters: [Waiter] = []
     private var nextID: WaiterID = 1
 
     init(durable: LSN) { self.durable = durable }
 
-    var waiterCount: Int { waiters.count }
+    var waiterCount: Int { waiters.count + currentThreads + nextThreads }
 
-    /// Somebody wants everything below `target` durable; `written` is the watermark now. A target that is not yet written waits for
-    /// a flush that others ask for.
-    mutating func requestDurability(of target: LSN, written: LSN, canLead: Bool) -> Request {
+    /// A thread wants everything below `target` durable, which is written.
+    mutating func requestDurability(of target: LSN) -> Request {
         if durable >= target { return .alreadyDurable }
         if let failure { return .fail(failure) }
-        if target <= written && !isLed {
-            isLed = true
-            if canLead { return .lead }
-            return .waitAndAskForLeader(enqueue(target, written: written, canLead: canLead))
+        // One that runs is faster than one that has to be woken.
+        if leader == .none || leader == .asked {
+            leader = .chosen
+            return .lead
         }
-        return .wait(enqueue(target, written: written, canLead: canLead))
+        let group = group(of: target)
+        if group == current { currentThreads += 1 } else { nextThreads += 1 }
+        return .wait(group)
     }
 
-    private mutating func enqueue(_ target: LSN, written: LSN, canLead: Bool) -> WaiterID {
-        defer { nextID += 1 }
-        waiters.append(Waiter(id: nextID, target: target, canLead: canLead, isWritten: target <= written))
-        return nextID
+    /// The same for one who cannot lead. Where `target` lies above `written`, a watermark, it waits for a flush that others ask for.
+    mutating func requestNotice(of target: LSN, written: LSN) -> AsyncRequest {
+        if durable >= target { return .alreadyDurable }
+        if let failure { return .fail(failure) }
+        let id = nextID
+        nextID += 1
+        waiters.append(Waiter(id: id, target: target, group: target <= written ? group(of: target) : nil))
+        guard target <= written, leader == .none else { return .wait(id) }
+        leader = .asked
+        return .waitAndAskKeeper(id)
     }
 
-    /// The leader has flushed everything below `point`; `written` is a watermark, perhaps one that others have passed. Nil where the log
-    /// has stopped meanwhile: everybody has been told, and nothing is acknowledged any more.
-    mutating func flushed(upTo point: LSN, written: LSN) -> Wakeup? {
+    private func group(of target: LSN) -> Group {
+        if case .flushing(let point) = leader, target > point { current + 1 } else { current }
+    }
+
+    /// One who was asked to lead `group` (the keeper: whichever is next) is ready to. False where somebody else was faster.
+    mutating func takeLead(of group: Group?) -> Bool {
+        guard leader == .asked, group == nil || group == current else { return false }
+        if group != nil { currentThreads -= 1 }
+        leader = .chosen
+        return true
+    }
+
+    /// The chosen leader begins to flush everything below `written`, the watermark now: returns it. Nil where the log has stopped meanwhile.
+    mutating func began(written: LSN) -> LSN? {
         if failure != nil { return nil }
-        precondition(isLed, "a flush was reported by nobody's leader")
+        precondition(leader == .chosen, "a flush was begun by nobody's leader")
+        let point = max(written, durable)
+        leader = .flushing(upTo: point)
+        return point
+    }
+
+    /// The leader has flushed. Nil where the log has stopped meanwhile: everybody has been told, and nothing is acknowledged any more.
+    mutating func flushed() -> Wakeup? {
+        if failure != nil { return nil }
+        guard case .flushing(let point) = leader else { preconditionFailure("a flush was reported by nobody's leader") }
         durable = max(durable, point)
-        var wakeup = Wakeup()
-        wakeup.covered = waiters.filter { $0.target <= durable }.map(\.id)
-        waiters.removeAll { $0.target <= durable }
-        // One that can flush on its own thread is better than asking the keeper.
-        let waiting = waiters.filter { $0.isWritten || $0.target <= written }
-        wakeup.nextLeader = (waiting.first { $0.canLead } ?? waiting.first)?.id
-        isLed = wakeup.nextLeader != nil
-        if let leader = wakeup.nextLeader, waiters.contains(where: { $0.id == leader && $0.canLead }) {
-            waiters.removeAll { $0.id == leader }
+        var wakeup = Wakeup(group: current, hasThreads: currentThreads > 0)
+        if !waiters.isEmpty {
+            let (group, durable) = (current, durable)
+            let isOver = { (waiter: Waiter) in waiter.group == group || waiter.target <= durable }
+            wakeup.covered = waiters.filter(isOver).map(\.id)
+            waiters.removeAll(where: isOver)
         }
+        current += 1
+        currentThreads = nextThreads
+        nextThreads = 0
+        if currentThreads > 0 {
+            wakeup.next = .threadOf(current)
+        } else if waiters.contains(where: { $0.group != nil }) {
+            wakeup.next = .keeper
+        }
+        leader = wakeup.next == nil ? .none : .asked
         return wakeup
     }
 
-    /// Nothing can become durable any more; returns everybody who waits. The first failure stays the cause.
+    /// The log has been cut at `end`, between two flushes. Who waits for what was cut off goes on waiting for the next flush: nothing that it
+    /// could lose is left.
+    mutating func cut(at end: LSN) {
+        if case .flushing = leader { preconditionFailure("the log was cut during a flush") }
+        durable = min(durable, end)
+    }
+
+    /// Nothing can become durable any more; returns everybody who waits under an id: threads are all told. The first failure stays the cause.
     mutating func fail(_ cause: StopCause) -> [WaiterID] {
         if failure == nil { failure = cause }
-        isLed = false
+        leader = .none
+        currentThreads = 0
+        nextThreads = 0
         defer { waiters = [] }
         return waiters.map(\.id)
     }

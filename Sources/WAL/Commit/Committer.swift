@@ -5,14 +5,11 @@ import Synchronization
 /// A flush covers every affected segment in ascending order, never only the last, on descriptors that were opened before the
 /// segment's first byte. Any thread.
 final class Committer: Sendable {
-    private enum Waker {
-        case parked(ParkedCommit)
-        case continuation(CheckedContinuation<Result<Void, WALError>, Never>)
-    }
+    private typealias Continuation = CheckedContinuation<Result<Void, WALError>, Never>
 
     private struct State {
         var queue: CommitQueue
-        var wakers: [CommitQueue.WaiterID: Waker] = [:]
+        var continuations: [CommitQueue.WaiterID: Continuation] = [:]
         /// Asked of the keeper: lead one flush.
         var leaderIsAskedFor = false
         var idleNoteIsDue = false
@@ -23,6 +20,8 @@ final class Committer: Sendable {
     private let segmentSize: UInt64
     private let active: ActiveSegments
     private let state: Mutex<State>
+    /// Where threads wait.
+    private let gate = GroupGate()
     private let durableWord: Atomic<UInt64>
     /// Held while segments are flushed and while they are let go, so that neither happens to the other. A failure is made known before it
     /// is let go: the kernel reports a lost write once, and whoever flushes next would hear that all is well.
@@ -63,27 +62,22 @@ final class Committer: Sendable {
 
     // MARK: Waiting
 
-    /// Returns when everything below `target` is durable; flushes on this thread if nobody does. `written` asks for the watermark.
+    /// Returns when everything below `target`, which is written, is durable; flushes on this thread if nobody does. `written` asks for the
+    /// watermark. Allocates nothing.
     func waitUntilDurable(_ target: LSN, written: () -> LSN) throws(WALError) {
         if durable >= target { return }
-        let parked = ParkedCommit()
-        let now = written()
-        let request = state.withLock { state in
-            let request = state.queue.requestDurability(of: target, written: now, canLead: true)
-            if case .wait(let id) = request { state.wakers[id] = .parked(parked) }
-            return request
-        }
-        switch request {
+        switch state.withLock({ $0.queue.requestDurability(of: target) }) {
         case .alreadyDurable: return
         case .fail(let cause): throw .stopped(cause: cause)
         case .lead: try lead(written)
-        case .wait:
-            switch parked.wait() {
-            case .durable: return
-            case .failed(let error): throw error
-            case .lead: try lead(written)
+        case .wait(let group):
+            while true {
+                switch gate.wait(group) {
+                case .over: return
+                case .failed: throw .stopped(cause: stopCause ?? .closed)
+                case .asked: if state.withLock({ $0.queue.takeLead(of: group) }) { return try lead(written) }
+                }
             }
-        case .waitAndAskForLeader: preconditionFailure("a thread that can lead is never asked to have another lead")
         }
     }
 
@@ -92,15 +86,15 @@ final class Committer: Sendable {
         if durable >= target { return }
         let waiter = Mutex<CommitQueue.WaiterID?>(nil)
         let result = await withTaskCancellationHandler {
-            await withCheckedContinuation { (continuation: CheckedContinuation<Result<Void, WALError>, Never>) in
+            await withCheckedContinuation { (continuation: Continuation) in
                 let now = written()
                 let request = state.withLock { state in
-                    let request = state.queue.requestDurability(of: target, written: now, canLead: false)
+                    let request = state.queue.requestNotice(of: target, written: now)
                     switch request {
-                    case .wait(let id), .waitAndAskForLeader(let id):
-                        state.wakers[id] = .continuation(continuation)
+                    case .wait(let id), .waitAndAskKeeper(let id):
+                        state.continuations[id] = continuation
                         waiter.withLock { $0 = id }
-                        if case .waitAndAskForLeader = request { state.leaderIsAskedFor = true }
+                        if case .waitAndAskKeeper = request { state.leaderIsAskedFor = true }
                     default: break
                     }
                     return request
@@ -108,9 +102,8 @@ final class Committer: Sendable {
                 switch request {
                 case .alreadyDurable: continuation.resume(returning: .success(()))
                 case .fail(let cause): continuation.resume(returning: .failure(.stopped(cause: cause)))
-                case .waitAndAskForLeader: keeperWakeup.unpark()
+                case .waitAndAskKeeper: keeperWakeup.unpark()
                 case .wait: break
-                case .lead: preconditionFailure("an async waiter never leads")
                 }
                 // The handler may have run before there was anything to cancel.
                 if Task.isCancelled { cancel(waiter) }
@@ -121,14 +114,21 @@ final class Committer: Sendable {
         try result.get()
     }
 
-    /// Has the keeper flush what is written up to `target`, if nobody does; returns at once. Whoever cares waits in `durableWaiters`.
-    func askForFlush(of target: LSN, written: LSN) {
-        let isAsked = state.withLock { state in
-            guard case .waitAndAskForLeader = state.queue.requestDurability(of: target, written: written, canLead: false) else { return false }
-            state.leaderIsAskedFor = true
-            return true
+    /// Runs `body`, which waits in `durableWaiters`, while the keeper is asked to see that `target`, which is written, is flushed.
+    func askingForFlush<Result>(of target: LSN, written: LSN, _ body: () -> Result) -> Result {
+        let request = state.withLock { state in
+            let request = state.queue.requestNotice(of: target, written: written)
+            if case .waitAndAskKeeper = request { state.leaderIsAskedFor = true }
+            return request
         }
-        if isAsked { keeperWakeup.unpark() }
+        if case .waitAndAskKeeper = request { keeperWakeup.unpark() }
+        let result = body()
+        // Not told under this id: nobody has to be.
+        switch request {
+        case .wait(let id), .waitAndAskKeeper(let id): _ = state.withLock { $0.queue.cancel(id) }
+        case .alreadyDurable, .fail: break
+        }
+        return result
     }
 
     private func cancel(_ waiter: borrowing Mutex<CommitQueue.WaiterID?>) {
@@ -137,18 +137,26 @@ final class Committer: Sendable {
             return id
         }
         guard let id else { return }
-        let waker = state.withLock { state in state.queue.cancel(id) ? state.wakers.removeValue(forKey: id) : nil }
-        if case .continuation(let continuation) = waker { continuation.resume(returning: .failure(.cancelled)) }
+        let continuation = state.withLock { state in state.queue.cancel(id) ? state.continuations.removeValue(forKey: id) : nil }
+        continuation?.resume(returning: .failure(.cancelled))
     }
 
     // MARK: Flushing
 
+    /// What is left to do for a leader whose flush is known: nobody needs to wait for that.
+    private struct Telling {
+        let wakeup: CommitQueue.Wakeup
+        let continuations: [Continuation]
+        let keeperIsNeeded: Bool
+    }
+
     /// Flushes everything written, tells the store, then the waiters. The caller was chosen as the one leader.
     private func lead(_ written: () -> LSN) throws(WALError) {
-        let target = written()
+        var telling: Telling?
         try betweenFlushes { () throws(WALError) in
-            // Somebody else may have met the error that this flush would have met.
-            if let cause = stopCause { throw .stopped(cause: cause) }
+            // Under the lock, so that whoever asked before, for what was written then, is covered. Nil: somebody else may have met the error that this
+            // flush would have met.
+            guard let target = state.withLock({ $0.queue.began(written: written()) }) else { throw .stopped(cause: stopCause ?? .closed) }
             let from = durable.rawValue
             for entry in active.entries
             where entry.index * segmentSize < target.rawValue && (entry.index + 1) * segmentSize > from {
@@ -156,31 +164,34 @@ final class Committer: Sendable {
             }
             // Other processes may read up to the durable LSN before any waiter has been woken, never the other way round.
             try store.noteDurable(target, written: target)
+            telling = state.withLock { finish(target, &$0) }
         }
-        let now = written()
-        let next = state.withLock { state -> ([Waker], ParkedCommit?, Bool)? in
-            guard let wakeup = state.queue.flushed(upTo: target, written: now) else { return nil }
-            durableWord.store(target.rawValue, ordering: .releasing)
-            let wakers = wakeup.covered.compactMap { state.wakers.removeValue(forKey: $0) }
-            var leader: ParkedCommit?
-            if let id = wakeup.nextLeader {
-                if case .parked(let parked) = state.wakers[id] {
-                    state.wakers.removeValue(forKey: id)
-                    leader = parked
-                } else {
-                    state.leaderIsAskedFor = true
-                }
-            }
-            let wakeKeeper = state.leaderIsAskedFor || !state.idleNoteIsDue
-            state.idleNoteIsDue = true
-            return (wakers, leader, wakeKeeper)
+        guard let telling else { throw .stopped(cause: stopCause ?? .closed) }
+        // The next group has been waiting: let its flush begin first.
+        if case .threadOf(let group) = telling.wakeup.next { gate.ask(group) }
+        if telling.keeperIsNeeded { keeperWakeup.unpark() }
+        if telling.wakeup.hasThreads { gate.end(telling.wakeup.group) }
+        for continuation in telling.continuations { continuation.resume(returning: .success(())) }
+        durableWaiters.advance { durable }
+    }
+
+    private func finish(_ target: LSN, _ state: inout State) -> Telling? {
+        guard let wakeup = state.queue.flushed() else { return nil }
+        durableWord.store(target.rawValue, ordering: .releasing)
+        if wakeup.next == .keeper { state.leaderIsAskedFor = true }
+        // The keeper is awake, or wakes by itself, while an idle note is due.
+        let keeperIsNeeded = state.leaderIsAskedFor || !state.idleNoteIsDue
+        state.idleNoteIsDue = true
+        let continuations = wakeup.covered.compactMap { state.continuations.removeValue(forKey: $0) }
+        return Telling(wakeup: wakeup, continuations: continuations, keeperIsNeeded: keeperIsNeeded)
+    }
+
+    /// The log has been cut at `end`: nothing above counts as durable any more. Called inside `betweenFlushes`, with the tail frozen.
+    func cut(at end: LSN) {
+        state.withLock { state in
+            state.queue.cut(at: end)
+            durableWord.store(state.queue.durable.rawValue, ordering: .releasing)
         }
-        guard let (wakers, leader, keeperIsNeeded) = next else { throw .stopped(cause: stopCause ?? .closed) }
-        // Its group has been waiting: let the next flush begin first.
-        leader?.finish(.lead)
-        if keeperIsNeeded { keeperWakeup.unpark() }
-        for waker in wakers { wake(waker, .success(())) }
-        durableWaiters.advance(to: target)
     }
 
     /// Nothing can become durable any more: tells every waiter, and other processes. Returns the cause, which is that of the first failure.
@@ -193,35 +204,28 @@ final class Committer: Sendable {
             case .noSpace(let path): .flushFailed(operation: "flush", path: path, errno: 28)
             default: .flushFailed(operation: "flush", path: "\(error)", errno: 0)
             }
-        let (wakers, final) = state.withLock { state in
-            let ids = state.queue.fail(cause)
-            return (ids.compactMap { state.wakers.removeValue(forKey: $0) }, state.queue.failure ?? cause)
-        }
+        let (continuations, final) = state.withLock { Committer.stop(&$0, cause) }
         if case .flushFailed = final { store.noteStopped() }
         stopHandler.withLock { $0 }?()
-        for waker in wakers { wake(waker, .failure(.stopped(cause: final))) }
+        // Whoever is told finds the log stopped.
+        gate.fail()
+        for continuation in continuations { continuation.resume(returning: .failure(.stopped(cause: final))) }
         durableWaiters.end(.stopped(cause: final))
         return final
     }
 
     /// The log was closed: whoever still waits for records to come is told.
     func refuse(_ cause: StopCause) {
-        let wakers = state.withLock { state in
-            state.queue.fail(cause).compactMap { state.wakers.removeValue(forKey: $0) }
-        }
-        for waker in wakers { wake(waker, .failure(.stopped(cause: cause))) }
-        durableWaiters.end(.stopped(cause: cause))
+        let (continuations, final) = state.withLock { Committer.stop(&$0, cause) }
+        gate.fail()
+        for continuation in continuations { continuation.resume(returning: .failure(.stopped(cause: final))) }
+        durableWaiters.end(.stopped(cause: final))
     }
 
-    private func wake(_ waker: Waker, _ result: Result<Void, WALError>) {
-        switch waker {
-        case .continuation(let continuation): continuation.resume(returning: result)
-        case .parked(let parked):
-            switch result {
-            case .success: parked.finish(.durable)
-            case .failure(let error): parked.finish(.failed(error))
-            }
-        }
+    /// Returns who is to be told, and the cause, which is that of the first failure.
+    private static func stop(_ state: inout State, _ cause: StopCause) -> ([Continuation], StopCause) {
+        let ids = state.queue.fail(cause)
+        return (ids.compactMap { state.continuations.removeValue(forKey: $0) }, state.queue.failure ?? cause)
     }
 
     // MARK: The keeper's thread
@@ -232,7 +236,8 @@ final class Committer: Sendable {
         while true {
             let (shouldLead, noteIsDue, isClosing) = state.withLock { state in
                 defer { state.leaderIsAskedFor = false }
-                return (state.leaderIsAskedFor, state.idleNoteIsDue, state.isClosing)
+                // A thread that came meanwhile may lead already.
+                return (state.leaderIsAskedFor && state.queue.takeLead(of: nil), state.idleNoteIsDue, state.isClosing)
             }
             if shouldLead {
                 // Waiters hear of an error through `fail`.
@@ -260,29 +265,5 @@ final class Committer: Sendable {
     func stopKeeper() {
         state.withLock { $0.isClosing = true }
         keeperWakeup.unpark()
-    }
-}
-
-/// One thread that waits for a flush, and what it is told.
-final class ParkedCommit: Sendable {
-    enum Outcome: Sendable {
-        case durable
-        case failed(WALError)
-        /// The one who waited becomes the leader.
-        case lead
-    }
-
-    private let outcome = Mutex<Outcome?>(nil)
-    private let parker = Parker()
-
-    func finish(_ outcome: Outcome) {
-        self.outcome.withLock { $0 = outcome }
-        parker.unpark()
-    }
-
-    func wait() -> Outcome {
-        parker.park()
-        guard let outcome = outcome.withLock({ $0 }) else { preconditionFailure("woken without being told why") }
-        return outcome
     }
 }

@@ -87,9 +87,12 @@ final class PositionWaiters: Sendable {
 
     // MARK: Waking
 
-    /// The position has moved: wakes those that it covers.
-    func advance(to position: LSN) {
-        state.withLock { $0.position = max($0.position, position) }
+    /// The position has moved: wakes those that it covers. Asked for under the lock, so that what was asked for last is what is kept.
+    func advance(to position: () -> LSN) {
+        let position = state.withLock { state in
+            state.position = position()
+            return state.position
+        }
         finish(.passed) { _, waiter in waiter.target <= position }
     }
 

@@ -123,10 +123,8 @@ struct FollowRequest: Sendable {
     /// At least one record, or the error that stands in its way.
     func read() throws(WALError) -> FollowChunk {
         precondition(position < limit, "nothing to read")
-        let size = Int(min(UInt64(LogLimits.readSize), limit.distance(from: position)))
         let cursor = FrameCursor(
-            reader: reader, checksums: source.checksums, maxRecordSize: source.maxRecordSize, position: position, limit: limit,
-            readSize: size)
+            reader: reader, checksums: source.checksums, maxRecordSize: source.maxRecordSize, position: position, limit: limit)
         var chunk = FollowChunk(records: [], end: position)
         while chunk.records.count < LogLimits.followChunkRecords,
             chunk.end.distance(from: position) < UInt64(LogLimits.readSize)

@@ -25,7 +25,7 @@ final class LiveWatch: Sendable {
                 let seen = files.control.live.durable
                 let cause = writerEnd()
                 // Damage of the control file is for those who read; a wait ends by its own rules.
-                if let durable = try? files.durableLSN() { waiters.advance(to: durable) }
+                if let durable = try? files.durableLSN() { waiters.advance { durable } }
                 if let cause { waiters.endThoseWithWriter(.stopped(cause: cause)) }
                 if waiters.count > 0 { files.control.live.wait(whileDurableIs: seen, nanoseconds: LogLimits.liveLookMax) }
             }

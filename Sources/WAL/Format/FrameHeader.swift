@@ -1,8 +1,8 @@
 /// The eight bytes before a record's payload. Nothing is allocated; safe from any thread.
-package struct FrameHeader: Hashable, Sendable {
-    package static let size = 8
+@usableFromInline package struct FrameHeader: Hashable, Sendable {
+    @inlinable package static var size: Int { 8 }
     /// Set in `lengthField`: the next frame belongs to the same batch.
-    package static let batchFlag: UInt32 = 1 << 31
+    @inlinable package static var batchFlag: UInt32 { 1 << 31 }
 
     package var checksum: UInt32
     /// The payload's length in the low 31 bits, and `batchFlag`.

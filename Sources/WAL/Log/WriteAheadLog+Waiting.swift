@@ -65,15 +65,13 @@ extension WriteAheadLog {
     }
 
     private func waitForOthers(_ lsn: LSN, nanoseconds: UInt64?) throws(WALError) -> PositionWaiters.Outcome? {
-        if durableLSN < lsn {
-            if isReplica { throw .stopped(cause: .replica) }
-            // What has been appended before the call is not left waiting for somebody else's sync.
-            if lsn <= core.endLSN {
-                core.waitUntilWritten(lsn)
-                core.committer.askForFlush(of: lsn, written: core.written())
-            }
-        }
-        return core.committer.durableWaiters.wait(for: lsn, nanoseconds: nanoseconds)
+        if durableLSN >= lsn { return .passed }
+        if isReplica { throw .stopped(cause: .replica) }
+        let waiters = core.committer.durableWaiters
+        guard lsn <= core.endLSN else { return waiters.wait(for: lsn, nanoseconds: nanoseconds) }
+        // What has been appended before the call is not left waiting for somebody else's sync.
+        core.waitUntilWritten(lsn)
+        return core.committer.askingForFlush(of: lsn, written: core.written()) { waiters.wait(for: lsn, nanoseconds: nanoseconds) }
     }
 
     /// As `waitUntilDurable(_:)`, holding no thread. Throws `.cancelled` when the task is cancelled.

@@ -20,6 +20,19 @@ package struct FrameChecksums: Sendable {
         return unsafe checksum.value(lengthField: header.lengthField, payload: payload, lsn: lsn) == header.checksum
     }
 
+    /// As `FrameChecksum.intactFrames`; ends where another epoch begins.
+    mutating func intactFrames(in bytes: UnsafeRawBufferPointer, at lsn: LSN, payloadMax: Int) -> IntactFrames {
+        if !range.contains(lsn.rawValue) { select(lsn) }
+        let count = Int(min(UInt64(bytes.count), range.upperBound - lsn.rawValue))
+        return unsafe checksum.intactFrames(in: UnsafeRawBufferPointer(rebasing: bytes[..<count]), at: lsn, payloadMax: payloadMax)
+    }
+
+    /// The checksum of the frame at `lsn`, for one that does not lie in one piece.
+    mutating func checksum(at lsn: LSN) -> FrameChecksum {
+        if !range.contains(lsn.rawValue) { select(lsn) }
+        return checksum
+    }
+
     private mutating func select(_ lsn: LSN) {
         let epoch = epochs.epoch(at: lsn)
         let next = epochs.epochs.first { $0.start > lsn }

@@ -1,6 +1,7 @@
 /// Walks frames in LSN order with large reads, verifying each before it is believed.
 ///
-/// Owns its reader and one buffer; one thread at a time. Memory: `LogLimits.readSize`, or one record where that is more.
+/// Owns its reader and one buffer; one thread at a time. Memory: `LogLimits.frameReadSize`, where records are long `LogLimits.readSize`, or one
+/// record where that is more.
 final class FrameCursor {
     enum Step {
         case record(Record)
@@ -10,20 +11,29 @@ final class FrameCursor {
         case fault(FrameFault)
     }
 
+    enum RunStep {
+        /// At least one.
+        case frames(FrameRun)
+        case end
+        case fault(FrameFault)
+    }
+
     private let reader: any LogBytesReader
     private var checksums: FrameChecksums
     private let maxRecordSize: Int
+    private let readSize: Int
     /// No frame that ends past this is believed.
     let limit: LSN
     private(set) var position: LSN
     private var buffer: ReadBuffer
     private var bufferStart: LSN
     private var bufferCount = 0
-    private let readSize: Int
+    /// Frames that were verified ahead of `next()`, from the position on.
+    private var ahead = FrameRun.none
 
     init(
         reader: any LogBytesReader, checksums: FrameChecksums, maxRecordSize: Int, position: LSN, limit: LSN,
-        readSize: Int = LogLimits.readSize
+        readSize: Int = LogLimits.frameReadSize
     ) {
         self.reader = reader
         self.checksums = checksums
@@ -31,14 +41,43 @@ final class FrameCursor {
         self.position = position
         self.limit = limit
         self.readSize = readSize
-        buffer = ReadBuffer(capacity: readSize)
+        buffer = .empty
         bufferStart = position
     }
 
     /// The frame at the position; the position moves behind it if it is intact. An I/O error is thrown, never taken for a fault.
     func next() throws(WALError) -> Step {
+        while true {
+            if let record = ahead.next() {
+                position = record.endLSN
+                return .record(record)
+            }
+            let start = position
+            switch try nextRun() {
+            case .frames(let run):
+                ahead = run
+                position = start
+            case .end: return .end
+            case .fault(let fault): return .fault(fault)
+            }
+        }
+    }
+
+    /// Frames from the position on, as many as are at hand but not more than a few; the position moves behind the last. A run that is let go
+    /// of before the next call spares an allocation. Errors as in `next`.
+    func nextRun() throws(WALError) -> RunStep {
+        ahead = .none
         guard position < limit else { return .end }
         guard try fill(FrameHeader.size) else { return .fault(.beyondEnd) }
+        let offset = Int(position.distance(from: bufferStart))
+        let count = min(bufferCount - offset, LogLimits.verifiedAheadMax)
+        // Nothing past the limit is in the buffer.
+        let intact = unsafe checksums.intactFrames(in: bytes(at: 0, count: count), at: position, payloadMax: maxRecordSize)
+        return intact.count > 0 ? .frames(take(intact.byteCount)) : try nextFrame()
+    }
+
+    /// One frame: it does not lie whole in what is verified in one go, or says why it is not intact.
+    private func nextFrame() throws(WALError) -> RunStep {
         let header = unsafe FrameHeader(load: bytes(at: 0, count: FrameHeader.size))
         if header.checksum == 0 { return .fault(header.lengthField == 0 ? .zeros : .checksumMismatch) }
         // The length is not to be trusted before the checksum: compare it with every limit before anything is allocated.
@@ -46,17 +85,23 @@ final class FrameCursor {
         guard count <= maxRecordSize else { return .fault(.tooLong(count)) }
         guard UInt64(FrameHeader.size + count) <= limit.distance(from: position) else { return .fault(.beyondEnd) }
         guard try fill(FrameHeader.size + count) else { return .fault(.beyondEnd) }
+        // A second reading of the header: the bytes that are believed are the bytes that are verified.
+        let again = unsafe FrameHeader(load: bytes(at: 0, count: FrameHeader.size))
         let payload = unsafe bytes(at: FrameHeader.size, count: count)
-        guard unsafe checksums.verifies(header, payload: payload, lsn: position) else { return .fault(.checksumMismatch) }
-        let record = Record(
-            lsn: position, continuesBatch: header.continuesBatch, buffer: buffer,
-            offset: Int(position.distance(from: bufferStart)) + FrameHeader.size, count: count)
-        position = record.endLSN
-        return .record(record)
+        guard again == header, unsafe checksums.verifies(header, payload: payload, lsn: position) else { return .fault(.checksumMismatch) }
+        return .frames(take(FrameHeader.size + count))
+    }
+
+    /// Moves behind `count` bytes of intact frames.
+    private func take(_ count: Int) -> FrameRun {
+        let offset = Int(position.distance(from: bufferStart))
+        position = position.advanced(by: UInt64(count))
+        return FrameRun(buffer: buffer, origin: bufferStart.rawValue, offset: offset, end: offset + count)
     }
 
     /// Goes on elsewhere; `position` is believed to be a frame's boundary until the frame there says otherwise.
     func seek(to position: LSN) {
+        ahead = .none
         if position < bufferStart || position > bufferStart.advanced(by: UInt64(bufferCount)) {
             bufferStart = position
             bufferCount = 0
@@ -86,12 +131,13 @@ final class FrameCursor {
     private func fill(_ count: Int) throws(WALError) -> Bool {
         let start = position.distance(from: bufferStart)
         if start + UInt64(count) <= UInt64(bufferCount) { return true }
-        let capacity = max(readSize, count)
+        // Of a frame that fills a good part of the buffer, much would be read twice.
+        let capacity = count > readSize / 4 ? max(LogLimits.readSize, count) : readSize
         // Records that are still held keep the old buffer.
         if !isKnownUniquelyReferenced(&buffer) || buffer.capacity < capacity { buffer = ReadBuffer(capacity: capacity) }
         bufferStart = position
         bufferCount = 0
-        let wanted = Int(min(UInt64(buffer.capacity), limit.distance(from: position)))
+        let wanted = Int(min(UInt64(capacity), limit.distance(from: position)))
         bufferCount = try read(upTo: wanted, needed: min(count, wanted))
         return bufferCount >= count
     }

@@ -1,3 +1,5 @@
+import Synchronization
+
 /// The files of a log as another process sees them: control file, shared lock, and a reader that distrusts what it holds when the writer
 /// changes.
 final class ReaderFiles: Sendable {
@@ -9,6 +11,8 @@ final class ReaderFiles: Sendable {
     let slots: SlotDirectory
     private let attachment: (any File)?
     private let boot: BootID
+    /// The frame that a range which was verified last ends with, or in.
+    private let lastFrame = Mutex<(frame: LSN, end: LSN)?>(nil)
 
     init(paths: LogPaths, fileSystem: any FileSystem, time: any TimeSource, writable: Bool) throws(WALError) {
         let opener = LogOpener(
@@ -115,6 +119,15 @@ final class ReaderFiles: Sendable {
             maxRecordSize: facts.maxRecordSize, segmentSize: control.identity.segmentSize, head: facts.head,
             durable: try durableLSN())
     }
+
+    /// Where the frame begins that begins at `lsn` or crosses it, where that was seen when the range below was verified; so that ranges that
+    /// follow one another need no search in what lies before them. The durable log does not change while readers are attached.
+    func frame(reaching lsn: LSN, notBelow head: LSN) -> LSN? {
+        guard let known = lastFrame.withLock({ $0 }), known.end == lsn, known.frame >= head else { return nil }
+        return known.frame
+    }
+
+    func note(frame: LSN, reaching end: LSN) { lastFrame.withLock { $0 = (frame, end) } }
 
     func close() {
         control.close()

@@ -1,5 +1,3 @@
-import Glibc
-
 /// A range of a log's bytes, every frame of which was verified: what may leave the machine.
 ///
 /// A frame that crosses either end of the range is verified whole, although only a part of it lies in the range.
@@ -30,63 +28,41 @@ public struct VerifiedRange: Sendable {
         let durable = try files.durableLSN()
         guard range.lowerBound >= facts.head else { throw .positionLost(head: facts.head) }
         precondition(range.upperBound <= durable, "only durable bytes leave the machine")
-        var bytes = [UInt8](repeating: 0, count: Int(range.upperBound.distance(from: range.lowerBound)))
         let reader = files.makeReader()
-        let got = unsafe try bytes.withMutableBytes { buffer throws(WALError) in
-            try unsafe reader.read(into: buffer, at: range.lowerBound)
-        }
-        guard got == bytes.count else {
-            throw .corruption(lsn: range.lowerBound.advanced(by: UInt64(got)), reason: "the log's files end before its durable LSN \(durable)")
-        }
-        var walk = Walk(range: range)
-        let start = try BoundarySearch(
+        let bytes = try read(range, by: reader, durable: durable)
+        let search = BoundarySearch(
             reader: reader, checksums: FrameChecksums(logID: facts.logID, epochs: try files.control.epochTable(facts)),
             maxRecordSize: facts.maxRecordSize, segmentSize: files.control.identity.segmentSize, head: facts.head,
-            durable: durable
-        ).greatestFrameStart(atOrBelow: range.lowerBound)
-        let source = try files.source(facts, policy: .stopAtFirstError)
-        for element in RecordSequence(source: source, start: .success(start), end: durable) {
-            let record = try element.get()
-            if record.lsn >= range.upperBound { break }
-            // The bytes that leave are the bytes that were verified, not a second reading of them.
-            try walk.take(record, in: bytes)
-            if record.endLSN >= range.upperBound { break }
+            durable: durable)
+        let known = files.frame(reaching: range.lowerBound, notBelow: facts.head)
+        let start = if let known { known } else { try search.greatestFrameStart(atOrBelow: range.lowerBound) }
+        // The bytes that leave are the bytes that are verified, not a second reading of them.
+        let walk = unsafe try bytes.withBytes { bytes throws(WALError) in
+            var walk = unsafe RangeWalk(range: range, bytes: bytes, search: search, start: start)
+            try walk.run()
+            return (first: walk.first, last: walk.last, count: walk.count, frame: walk.frame)
         }
-        guard range.isEmpty || walk.end >= range.upperBound else {
-            throw .corruption(lsn: walk.end, reason: "the frames end before the durable LSN \(durable)")
-        }
+        files.note(frame: walk.frame, reaching: range.upperBound)
         return VerifiedRange(
             range: range, bytes: bytes, firstRecord: walk.first, lastRecord: walk.last, recordCount: walk.count,
             times: try times(in: range, files: files))
     }
 
-    private struct Walk {
-        let range: Range<LSN>
-        var first: LSN?
-        var last: LSN?
-        var count: UInt64 = 0
-        var end = LSN.zero
-
-        mutating func take(_ record: Record, in bytes: [UInt8]) throws(WALError) {
-            end = record.endLSN
-            let isSame = unsafe record.withFrame { frame in unsafe bytes.withUnsafeBytes { unsafe matches(record, frame, $0) } }
-            guard isSame else { throw .corruption(lsn: record.lsn, reason: "its bytes changed while they were read") }
-            guard record.lsn >= range.lowerBound else { return }
-            if first == nil { first = record.lsn }
-            last = record.lsn
-            count += 1
+    private static func read(_ range: Range<LSN>, by reader: any LogBytesReader, durable: LSN) throws(WALError) -> [UInt8] {
+        let count = Int(range.upperBound.distance(from: range.lowerBound))
+        var result = Result<Int, WALError>.success(0)
+        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+            result = Result { () throws(WALError) in
+                // SAFETY: the reader writes inside the buffer; as many bytes are initialised as it says it wrote.
+                unsafe try reader.read(into: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<count]), at: range.lowerBound)
+            }
+            if case .success(let got) = result { initialized = got }
         }
-
-        /// Whether the part of the frame that lies in the range is what stands there.
-        private func matches(_ record: Record, _ frame: UnsafeRawBufferPointer, _ bytes: UnsafeRawBufferPointer) -> Bool {
-            let part = (record.lsn..<record.endLSN).clamped(to: range)
-            guard !part.isEmpty, let ours = bytes.baseAddress, let theirs = frame.baseAddress else { return part.isEmpty }
-            // SAFETY: `part` lies inside both.
-            return unsafe memcmp(
-                ours + Int(part.lowerBound.distance(from: range.lowerBound)),
-                theirs + Int(part.lowerBound.distance(from: record.lsn)),
-                Int(part.upperBound.distance(from: part.lowerBound))) == 0
+        let got = try result.get()
+        guard got == count else {
+            throw .corruption(lsn: range.lowerBound.advanced(by: UInt64(got)), reason: "the log's files end before its durable LSN \(durable)")
         }
+        return bytes
     }
 
     /// The commit times noted for the range. Advisory: what cannot be read is left out.

@@ -49,6 +49,7 @@ struct Recovery {
         var facts = facts
         var end = scan.end
         var reason: DiscardReason?
+        if decision != .readOnly { try settle() }
         switch decision {
         case .refuse: preconditionFailure("refusals were thrown")
         case .readOnly:
@@ -79,6 +80,14 @@ struct Recovery {
             bytesDiscarded: reason == nil ? 0 : scan.strayBytes + (scan.end > end ? scan.end.distance(from: end) : 0),
             discardReason: reason)
         return Result(facts: facts, end: end, report: report, nextCellSequence: floor.nextCellSequence)
+    }
+
+    /// A process that was killed may have left names and facts that it had not yet synced. We have read them, and go by them from here on: segments
+    /// below the head are removed, records go into files whose names they are. So they have to be there after a loss of power, too.
+    private func settle() throws(WALError) {
+        try control.file.sync()
+        try fileSystem.syncDirectory(paths.directory)
+        try slots.settleNames()
     }
 
     /// Takes the copies into use: the log ends where they do.
@@ -119,7 +128,8 @@ struct Recovery {
     }
 
     private func verify(from head: LSN, to boundary: LSN, source: RecordSource) throws(WALError) {
-        for element in RecordSequence(source: source, start: .success(head), end: boundary) { _ = try element.get() }
+        let runs = RunIterator(source: source, start: .success(head), end: boundary)
+        while let run = runs.next() { _ = try run.get() }
     }
 
     /// The first window between the head and the floor that is not there.

@@ -63,7 +63,7 @@ struct TailScan: Sendable {
 
     private mutating func countStrayBytes(upTo storageEnd: LSN, source: RecordSource) throws(WALError) {
         let reader = try source.makeReader()
-        var buffer = [UInt8](repeating: 0, count: LogLimits.readSize)
+        var buffer = [UInt8](repeating: 0, count: LogLimits.frameReadSize)
         var position = end
         while position < storageEnd {
             let count = Int(min(UInt64(buffer.count), storageEnd.distance(from: position)))

@@ -18,6 +18,8 @@ public final class DestinationSlot: Sendable {
             guard try file.tryLock(byte: 0, .exclusive) else {
                 throw .locked(holder: "another process that serves the slot \(name)")
             }
+            // Whoever had it before may have been killed before it was synced.
+            try file.sync()
             let slot = SlotFile.decode(try file.bytes(at: 0, count: SlotFile.size), expecting: files.control.identity.logID)
             guard let state = slot.current else {
                 throw .corruption(

@@ -39,7 +39,7 @@ public final class LogSidecar: Sendable {
             throw .encoding(reason: "\"\(name)\" cannot name a slot: 1 to 64 of a-z 0-9 . _ - and not ending in .tmp")
         }
         return try LogLock.underMaintenance(files.paths, files.fileSystem, files.time) { () throws(WALError) in
-            if try !files.slots.names().contains(name) { try files.slots.create(name, try initial()) }
+            if try !files.slots.names().contains(name) { try files.slots.create(name, try initial()) } else { try files.slots.settleNames() }
             return try DestinationSlot(name: name, files: files)
         }
     }

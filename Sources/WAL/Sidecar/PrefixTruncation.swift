@@ -15,13 +15,15 @@ struct PrefixTruncation {
         try LogLock.underMaintenance(paths, fileSystem, time) { () throws(WALError) in
             var facts = try requireOriginal()
             var target = min(lsn, durable)
+            try slots.settle()
             switch try slots.hold(expecting: facts.logID) {
             case .nothing: break
             case .from(let held, _): target = min(target, held)
             case .everything: return facts.head
             }
             guard target > facts.head else {
-                // An earlier removal may have been interrupted.
+                // An earlier removal may have been interrupted, by the death of a process that had not yet synced these facts.
+                try control.file.sync()
                 try medium.removeWindows(below: facts.head)
                 return facts.head
             }

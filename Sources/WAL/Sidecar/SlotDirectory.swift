@@ -43,6 +43,21 @@ struct SlotDirectory: Sendable {
         return hold
     }
 
+    /// Makes durable which slots there are: who made or removed one may have been killed before that.
+    func settleNames() throws(WALError) {
+        if try fileSystem.status(paths.slots) != nil { try fileSystem.syncDirectory(paths.slots) }
+    }
+
+    /// Makes durable what `hold` reads: positions that may be in the page cache only, because who moved them was killed.
+    func settle() throws(WALError) {
+        for name in try names() {
+            let file = try fileSystem.open(paths.slot(name), .read)
+            defer { file.close() }
+            try file.sync()
+        }
+        try settleNames()
+    }
+
     /// Makes a slot with both halves written and synced, so that it can be written on a full disk. Replaces one of that name.
     func create(_ name: String, _ state: SlotState) throws(WALError) {
         precondition(SlotName.isValid(name), "a slot's name was checked before")

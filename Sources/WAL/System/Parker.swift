@@ -7,7 +7,7 @@ import Synchronization
     // SAFETY: allocated and initialised once here, freed in deinit; touched only as an atomic and by the kernel.
     private nonisolated(unsafe) let word: UnsafeMutablePointer<Atomic<UInt32>>
     /// Nanoseconds of one wait in the kernel; a wait without an end of its own is made of these.
-    private static let roundMax: UInt64 = 3_600_000_000_000
+    static let roundMax: UInt64 = 3_600_000_000_000
 
     package init() {
         unsafe word = .allocate(capacity: 1)

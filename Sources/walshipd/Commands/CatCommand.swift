@@ -67,7 +67,7 @@ struct CatCommand: AsyncParsableCommand {
     private func print(_ log: String, _ printer: inout RecordPrinter) throws {
         let reader = try LogDirectory.open(log)
         defer { reader.close() }
-        let records = (from.map { reader.iterFrom($0, ifTruncated: .fail) } ?? reader.iter()).makeIterator()
+        var records = (from.map { reader.iterFrom($0, ifTruncated: .fail) } ?? reader.iter()).makeIterator()
         let end = to ?? LSN(LogLimits.lsnMax)
         var position = from ?? .zero
         // Asked before reading on: what lies at or past the end that was asked for is not looked at, damaged or not.

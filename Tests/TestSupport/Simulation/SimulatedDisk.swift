@@ -231,6 +231,28 @@ struct SimulatedDisk {
     }
 }
 
+// MARK: Identity
+
+extension SimulatedDisk {
+    /// Follows from names, bytes and inodes, as processes see them and as they are on stable storage, and the boot.
+    func contentHash() -> Int {
+        var hasher = Hasher()
+        hasher.combine(bootID)
+        for (path, inode) in paths() {
+            hasher.combine(path)
+            // Whether a directory is a copy is told by an inode.
+            hasher.combine(inode)
+            guard let file = files[inode] else { continue }
+            hasher.combine(file.size)
+            cache.read(file.region, 0..<file.size).withUnsafeBytes { hasher.combine(bytes: $0) }
+            file.synced.withUnsafeBytes { hasher.combine(bytes: $0) }
+            hasher.combine(file.lost.keys.sorted())
+        }
+        for change in journal { hasher.combine(change.label) }
+        return hasher.finalize()
+    }
+}
+
 // MARK: Death and power failure
 
 extension SimulatedDisk {

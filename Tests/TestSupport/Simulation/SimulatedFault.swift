@@ -6,6 +6,14 @@ package enum SimulatedCall: Hashable, Sendable, CaseIterable {
     case open, status, list, makeDirectory, rename, unlink, syncDirectory, bootID
     case fileStatus, read, write, allocate, truncate, sync, map, lock, unlock, probe
 
+    /// Whether the call can change what a crash leaves. (An open can create a file.)
+    package var changesTheDisk: Bool {
+        switch self {
+        case .open, .makeDirectory, .rename, .unlink, .syncDirectory, .write, .allocate, .truncate, .sync: true
+        case .status, .list, .bootID, .fileStatus, .read, .map, .lock, .unlock, .probe: false
+        }
+    }
+
     var cName: String {
         switch self {
         case .open: "open"

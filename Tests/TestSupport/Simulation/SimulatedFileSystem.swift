@@ -49,6 +49,9 @@ package final class SimulatedFileSystem: FileSystem {
     /// The machine after every process on it died now: page cache kept, also what a failed sync lost; same boot id.
     package func kill() -> SimulatedFileSystem { SimulatedFileSystem(state.withLock { $0.disk.afterKill() }) }
 
+    /// Follows from everything on the machine: two that have the same are the same. Of this process only.
+    package func fingerprint() -> Int { state.withLock { $0.disk.contentHash() } }
+
     /// Adds a fault; see `SimulatedFault`.
     package func inject(_ fault: SimulatedFault) { state.withLock { $0.faults.append(fault) } }
 

@@ -13,7 +13,8 @@ import TestSupport
         let log = try fixture.open()
         #expect(log.recoveryReport.bytesDiscarded == 0 && log.recoveryReport.bytesRecovered == 0)
         try log.close()
-        #expect(fixture.machine.counters[.rename] == 0 && fixture.machine.counters[.sync] == 0)
+        // The control file's page cache is flushed once: a process that was killed may have left facts there.
+        #expect(fixture.machine.counters[.rename] == 0 && fixture.machine.counters[.sync] == 1)
         #expect(try fixture.contents().filter { $0.key != "control" } == before)
     }
 

@@ -2,6 +2,7 @@ import CLinux
 import Foundation
 import Glibc
 import Testing
+@testable import WAL
 
 /// The C shims that the file system tests do not already reach.
 @Suite struct CLinuxTests {
@@ -37,22 +38,40 @@ import Testing
         #expect(woken == 0)
     }
 
-    @Test func threadHintsDifferBetweenThreads() async {
-        let mine = walship_thread_hint()
-        #expect(walship_thread_hint() == mine)
-        // Two threads that live at the same time.
-        let (first, second) = await withCheckedContinuation { continuation in
-            Thread.detachNewThread {
-                let first = walship_thread_hint()
-                let done = DispatchSemaphore(value: 0)
-                Thread.detachNewThread {
-                    continuation.resume(returning: (first, walship_thread_hint()))
-                    done.signal()
-                }
-                done.wait()
-            }
+    @Test func threadsThatLiveAtOneTimeHaveNumbersOfTheirOwnAndGiveThemBack() {
+        final class Numbers: @unchecked Sendable {
+            // Guarded by its lock.
+            let lock = NSCondition()
+            var found: [Int32] = []
+            var isOver = false
         }
-        #expect(first != second)
+        let limit = Int(WALSHIP_THREAD_NUMBERS)
+        #expect(walship_thread_number() == walship_thread_number())
+        for _ in 0..<3 {
+            let numbers = Numbers()
+            let threads = (0..<limit + 8).map { _ in
+                try? NamedThread(name: "number") {
+                    let number = walship_thread_number()
+                    numbers.lock.withLock {
+                        if number == walship_thread_number() { numbers.found.append(number) }
+                        numbers.lock.broadcast()
+                        while !numbers.isOver { numbers.lock.wait() }
+                    }
+                }
+            }
+            let found = numbers.lock.withLock {
+                while numbers.found.count < threads.count { numbers.lock.wait() }
+                numbers.isOver = true
+                numbers.lock.broadcast()
+                return numbers.found
+            }
+            threads.forEach { $0?.join() }
+            // Other tests' threads may have some of the numbers.
+            let own = found.filter { $0 >= 0 }
+            #expect(own.count <= limit && own.count > limit / 2 && Set(own).count == own.count)
+            #expect(own.allSatisfy { $0 < limit })
+            #expect(found.count == limit + 8)
+        }
     }
 
     @Test func pausingReturns() { walship_cpu_pause() }

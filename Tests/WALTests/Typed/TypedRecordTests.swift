@@ -167,7 +167,7 @@ import TestSupport
                 var bytes = good
                 bytes[index] ^= 1 << bit
                 let lsn = try log.append(bytes)
-                let record = try #require(log.iterFrom(lsn, upTo: .written).makeIterator().next()).get()
+                let record = try #require(log.iterFrom(lsn, upTo: .written).first { _ in true }).get()
                 let result = Result { () throws(WALError) in try record.decode(Closed.self) }
                 if case .success(let value) = result { #expect(value != Closed(.sample)) }
             }

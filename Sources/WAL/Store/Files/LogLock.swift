@@ -11,7 +11,7 @@ enum LogLock {
     static func takeWriter(_ paths: LogPaths, _ fileSystem: any FileSystem) throws(WALError) -> any File {
         let file = try fileSystem.open(paths.lock, .createIfAbsent)
         guard try file.tryLock(byte: writerByte, .exclusive) else {
-            let holder = try readHolder(file)
+            let holder = try currentHolder(file)
             file.close()
             throw .locked(holder: holder)
         }
@@ -67,6 +67,22 @@ enum LogLock {
         }
         return try body()
     }
+
+    /// Who has the lock. It writes its name just after it got it: a name of a process that is gone is that of the one before.
+    private static func currentHolder(_ file: any File) throws(WALError) -> String {
+        for _ in 0..<holderReadingsMax {
+            let holder = try readHolder(file)
+            let words = holder.split(separator: " ")
+            // kill(2) with signal 0 asks only; EPERM is an answer of one that lives.
+            if words.count > 1, let pid = Int32(words[1]), pid > 0, kill(pid, 0) == 0 || errno == EPERM { return holder }
+            LinuxTimeSource().sleep(nanoseconds: 1_000_000)
+        }
+        // In another process namespace, or on another machine.
+        return try readHolder(file)
+    }
+
+    /// Milliseconds. A name is written within microseconds of the lock.
+    private static let holderReadingsMax = 50
 
     private static func readHolder(_ file: any File) throws(WALError) -> String {
         let text = String(decoding: try file.bytes(at: 0, count: FormatLimits.lockTextMax), as: UTF8.self)

@@ -1,0 +1,1 @@
+../../../Sources/CCRC32C/include/CCRC32C.h
