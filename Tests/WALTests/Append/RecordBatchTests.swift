@@ -81,7 +81,7 @@ import TestSupport
                 let records = try log.records()
                 #expect(records.map(\.lsn) == expected.map(\.0), "round \(round)")
                 for (record, (lsn, data)) in zip(records, expected) where record.data != data { Issue.record("record at \(lsn), round \(round)") }
-                for (lsn, _) in expected { #expect(try log.iterFrom(lsn, upTo: .written).first { _ in true }?.get().lsn == lsn) }
+                for (lsn, _) in expected where lsn.rawValue % 37 == 0 { #expect(try log.iterFrom(lsn, upTo: .written).first { _ in true }?.get().lsn == lsn) }
                 try log.close()
                 log = try place.open()
                 #expect(log.recoveryReport.bytesDiscarded == 0)
