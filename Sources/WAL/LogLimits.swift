@@ -10,7 +10,7 @@ public enum LogLimits {
     public static let segmentSizeDefault = 16 << 20
     /// Bytes. What is hashed and copied in one append.
     public static let maxRecordSizeDefault = 64 << 20
-    /// Bytes. The length field has 31 bits.
+    /// Bytes. The format's length field has 31 bits and allows 2³¹−1; half of that keeps every sum of two sizes in 32 bits.
     public static let maxRecordSizeMax = 1 << 30
     /// Bytes of a batch, headers included; a log whose records may be longer takes a batch of one of them. Readers that hand out whole batches
     /// hold one in memory.
@@ -31,8 +31,8 @@ public enum LogLimits {
     static let frameReadSize = 256 << 10
     /// Bytes of frames that are verified in one go: what is then done with the records finds them in the first-level cache.
     static let verifiedAheadMax = 16 << 10
-    /// Records that a follower is given at once: what it may hold ahead of its consumer, besides `readSize` bytes.
-    package static let followChunkRecords = 1024
+    /// Bytes of records that a follower is given at once: several runs, because each time costs a change of threads.
+    package static let followedAheadMax = 128 << 10
     /// Nanoseconds between two looks at the written LSN by somebody who waits for records to come, at first and at most. Appenders tell
     /// nobody of each record: the look costs the one who waits a millisecond of delay, and those who append nothing.
     package static let writtenLookMin: UInt64 = 20_000

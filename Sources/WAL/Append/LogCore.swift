@@ -16,6 +16,7 @@ final class LogCore: Sendable {
     }
 
     let store: any LogStore
+    let logID: LogID
     let maxRecordSize: Int
     let segmentSize: UInt64
     /// log2 of the segment size where that is a power of two, so that the hot path shifts instead of dividing.
@@ -43,6 +44,7 @@ final class LogCore: Sendable {
 
     init(store: any LogStore, opening: StoreOpening) throws(WALError) {
         self.store = store
+        logID = opening.logID
         checksumState = Atomic(FrameChecksum(logID: opening.logID, epoch: opening.epochs.current.id).state)
         maxRecordSize = opening.maxRecordSize
         isReplica = opening.isReplica
@@ -84,6 +86,9 @@ final class LogCore: Sendable {
 
     /// Whether records may still come.
     var takesAppends: Bool { tail.load(ordering: .acquiring) & TailFlag.closed == 0 }
+
+    /// Whether the tail is held, for a moment or for a large record: the end of the log may be being cut off.
+    var isFrozen: Bool { tail.load(ordering: .acquiring) & TailFlag.frozen != 0 }
 
     // MARK: Appending
 

@@ -71,24 +71,28 @@ final class Committer: Sendable {
         case .fail(let cause): throw .stopped(cause: cause)
         case .lead: try lead(written)
         case .wait(let group):
-            while true {
-                switch gate.wait(group) {
-                case .over: return
-                case .failed: throw .stopped(cause: stopCause ?? .closed)
-                case .asked: if state.withLock({ $0.queue.takeLead(of: group) }) { return try lead(written) }
-                }
+            var outcome = gate.wait(group, mayLead: true)
+            if case .asked = outcome {
+                if state.withLock({ $0.queue.takeLead(of: group) }) { return try lead(written) }
+                outcome = gate.wait(group, mayLead: false)
             }
+            if case .failed = outcome { throw .stopped(cause: stopCause ?? .closed) }
         }
     }
 
     /// As above without blocking the cooperative pool: the keeper flushes. Throws `.cancelled` when the task is cancelled.
-    func waitUntilDurable(_ target: LSN, written: @Sendable () -> LSN) async throws(WALError) {
+    /// `lost` says that the target was cut off since it was chosen.
+    func waitUntilDurable(
+        _ target: LSN, lost: @Sendable () -> WALError? = { nil }, written: @Sendable () -> LSN
+    ) async throws(WALError) {
         if durable >= target { return }
         let waiter = Mutex<CommitQueue.WaiterID?>(nil)
         let result = await withTaskCancellationHandler {
             await withCheckedContinuation { (continuation: Continuation) in
                 let now = written()
-                let request = state.withLock { state in
+                let request = state.withLock { state -> CommitQueue.AsyncRequest? in
+                    // Under the lock: who asked before a cut is told at the next flush, who asks after it might wait for ever.
+                    if lost() != nil { return nil }
                     let request = state.queue.requestNotice(of: target, written: now)
                     switch request {
                     case .wait(let id), .waitAndAskKeeper(let id):
@@ -100,6 +104,7 @@ final class Committer: Sendable {
                     return request
                 }
                 switch request {
+                case nil: continuation.resume(returning: .failure(lost() ?? .cancelled))
                 case .alreadyDurable: continuation.resume(returning: .success(()))
                 case .fail(let cause): continuation.resume(returning: .failure(.stopped(cause: cause)))
                 case .waitAndAskKeeper: keeperWakeup.unpark()
@@ -114,21 +119,24 @@ final class Committer: Sendable {
         try result.get()
     }
 
-    /// Runs `body`, which waits in `durableWaiters`, while the keeper is asked to see that `target`, which is written, is flushed.
-    func askingForFlush<Result>(of target: LSN, written: LSN, _ body: () -> Result) -> Result {
+    /// Has the keeper see that `target`, which is written, is flushed; whoever asks waits in `durableWaiters`, and takes the request back.
+    func askForFlush(of target: LSN, written: LSN) -> CommitQueue.WaiterID? {
         let request = state.withLock { state in
             let request = state.queue.requestNotice(of: target, written: written)
             if case .waitAndAskKeeper = request { state.leaderIsAskedFor = true }
             return request
         }
-        if case .waitAndAskKeeper = request { keeperWakeup.unpark() }
-        let result = body()
-        // Not told under this id: nobody has to be.
         switch request {
-        case .wait(let id), .waitAndAskKeeper(let id): _ = state.withLock { $0.queue.cancel(id) }
-        case .alreadyDurable, .fail: break
+        case .wait(let id): return id
+        case .waitAndAskKeeper(let id):
+            keeperWakeup.unpark()
+            return id
+        case .alreadyDurable, .fail: return nil
         }
-        return result
+    }
+
+    func withdraw(_ request: CommitQueue.WaiterID?) {
+        if let request { _ = state.withLock { $0.queue.cancel(request) } }
     }
 
     private func cancel(_ waiter: borrowing Mutex<CommitQueue.WaiterID?>) {
@@ -192,18 +200,13 @@ final class Committer: Sendable {
             state.queue.cut(at: end)
             durableWord.store(state.queue.durable.rawValue, ordering: .releasing)
         }
+        durableWaiters.cut(at: end)
     }
 
     /// Nothing can become durable any more: tells every waiter, and other processes. Returns the cause, which is that of the first failure.
     @discardableResult
     func fail(_ error: WALError) -> StopCause {
-        let cause: StopCause =
-            switch error {
-            case .stopped(let cause): cause
-            case .io(let operation, let path, let errno): .flushFailed(operation: operation, path: path, errno: errno)
-            case .noSpace(let path): .flushFailed(operation: "flush", path: path, errno: 28)
-            default: .flushFailed(operation: "flush", path: "\(error)", errno: 0)
-            }
+        let cause = StopCause(error)
         let (continuations, final) = state.withLock { Committer.stop(&$0, cause) }
         if case .flushFailed = final { store.noteStopped() }
         stopHandler.withLock { $0 }?()

@@ -13,6 +13,8 @@ final class PositionWaiters: Sendable {
     enum Outcome: Sendable {
         case passed
         case cancelled
+        /// The log was cut off below the target since this was chosen.
+        case cut
         /// Nothing moves the position any more, or nobody is there to do so.
         case ended(WALError)
     }
@@ -43,10 +45,13 @@ final class PositionWaiters: Sendable {
 
     // MARK: Waiting
 
-    /// Returns when the position is at or past `target`; nil when `nanoseconds` have passed before. `begun` is called once this waits.
-    func wait(for target: LSN, nanoseconds: UInt64?, endsWithWriter: Bool = true, begun: () -> Void = {}) -> Outcome? {
+    /// Returns when the position is at or past `target`; nil when `nanoseconds` have passed before. `begun` is called once this waits, `isLost`
+    /// under the lock: who asks after a cut might otherwise wait for ever.
+    func wait(
+        for target: LSN, nanoseconds: UInt64?, endsWithWriter: Bool = true, isLost: () -> Bool = { false }, begun: () -> Void = {}
+    ) -> Outcome? {
         let parker = Parker()
-        let (id, already) = add(target, endsWithWriter, .parked(parker))
+        let (id, already) = add(target, endsWithWriter, isLost, .parked(parker))
         if let already { return already }
         begun()
         if let nanoseconds { _ = parker.park(nanoseconds: nanoseconds) } else { parker.park() }
@@ -57,11 +62,13 @@ final class PositionWaiters: Sendable {
     }
 
     /// As above without holding a thread; ends with `.cancelled` when the task is cancelled.
-    func wait(for target: LSN, endsWithWriter: Bool = true, begun: @Sendable () -> Void = {}) async -> Outcome {
+    func wait(
+        for target: LSN, endsWithWriter: Bool = true, isLost: @Sendable () -> Bool = { false }, begun: @Sendable () -> Void = {}
+    ) async -> Outcome {
         let mine = Mutex<UInt64?>(nil)
         return await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                let (id, already) = add(target, endsWithWriter, .continuation(continuation))
+                let (id, already) = add(target, endsWithWriter, isLost, .continuation(continuation))
                 if let already { return continuation.resume(returning: already) }
                 mine.withLock { $0 = id }
                 begun()
@@ -73,8 +80,9 @@ final class PositionWaiters: Sendable {
         }
     }
 
-    private func add(_ target: LSN, _ endsWithWriter: Bool, _ waker: Waker) -> (UInt64, Outcome?) {
+    private func add(_ target: LSN, _ endsWithWriter: Bool, _ isLost: () -> Bool, _ waker: Waker) -> (UInt64, Outcome?) {
         state.withLock { state in
+            if isLost() { return (0, .cut) }
             if state.position >= target { return (0, .passed) }
             if let end = state.end { return (0, .ended(end)) }
             state.nextID += 1
@@ -94,6 +102,12 @@ final class PositionWaiters: Sendable {
             return state.position
         }
         finish(.passed) { _, waiter in waiter.target <= position }
+    }
+
+    /// The position has gone back to `end`: tells those who wait for what lies above.
+    func cut(at end: LSN) {
+        state.withLock { $0.position = min($0.position, end) }
+        finish(.cut) { _, waiter in waiter.target > end }
     }
 
     /// Tells everybody that nothing comes any more; those who come later are told at once.
@@ -121,6 +135,18 @@ final class PositionWaiters: Sendable {
             case .parked(let parker): parker.unpark()
             case .continuation(let continuation): continuation.resume(returning: outcome)
             }
+        }
+    }
+}
+
+extension PositionWaiters.Outcome {
+    /// Throws unless the position was passed. `head` is that of the log.
+    func get(head: @autoclosure () -> LSN = .zero) throws(WALError) {
+        switch self {
+        case .passed: return
+        case .ended(let error): throw error
+        case .cancelled: throw .cancelled
+        case .cut: throw .positionLost(head: head())
         }
     }
 }

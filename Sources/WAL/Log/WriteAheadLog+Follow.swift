@@ -18,8 +18,9 @@ extension WriteAheadLog {
                 let head = log.headLSN
                 guard position >= head else { throw .positionLost(head: head) }
                 return .readable(
-                    FollowSource(checksums: FrameChecksums(logID: log.logID, epochs: log.epochs), maxRecordSize: log.maxRecordSize),
-                    upTo: durable)
+                    FollowReading(
+                        reader: try log.makeReader(), checksums: FrameChecksums(logID: log.logID, epochs: log.epochs),
+                        maxRecordSize: log.maxRecordSize, position: position, limit: durable))
             }
             switch cause {
             case nil: return .nothingNew
@@ -28,17 +29,14 @@ extension WriteAheadLog {
             }
         }
 
-        func makeReader() throws(WALError) -> any LogBytesReader { try log.makeReader() }
-
-        func waitForMore(than position: LSN) async throws(WALError) {
-            switch await log.core.committer.durableWaiters.wait(for: position.advanced(by: 1)) {
-            case .passed, .ended: return
-            case .cancelled: throw .cancelled
-            }
+        func waitForMore(than position: LSN, _ cuts: CutWatch?) async throws(WALError) {
+            let outcome = await log.core.committer.durableWaiters.wait(
+                for: position.advanced(by: 1), isLost: { cuts?.end != nil })
+            if case .cancelled = outcome { throw .cancelled }
         }
 
-        func readChunk(_ request: FollowRequest) async throws(WALError) -> FollowChunk {
-            try await log.readingThread.run { () throws(WALError) in try request.read() }
-        }
+        var thread: ReadingThread { log.readingThread }
+        func makeCutWatch() -> CutWatch? { log.makeCutWatch() }
+        var isBeingCut: Bool { log.core.isFrozen }
     }
 }

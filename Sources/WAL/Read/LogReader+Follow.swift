@@ -10,27 +10,20 @@ extension LogReader {
     /// writing (any more), with `.writerFailed` when its writer has stopped, with `.closed` after `close()`.
     public func waitUntilDurable(_ lsn: LSN) throws(WALError) {
         if try durableLSN >= lsn { return }
-        if case .ended(let error)? = try watch.wait(for: lsn, nanoseconds: nil) { throw error }
+        try watch.wait(for: lsn, nanoseconds: nil)?.get()
     }
 
     /// As `waitUntilDurable(_:)`, at most `timeout` long: false when the time ran out.
     public func waitUntilDurable(_ lsn: LSN, timeout: Duration) throws(WALError) -> Bool {
         if try durableLSN >= lsn { return true }
-        switch try watch.wait(for: lsn, nanoseconds: timeout.nanosecondsClamped) {
-        case .passed?: return true
-        case nil: return false
-        case .ended(let error)?: throw error
-        case .cancelled?: throw .cancelled
-        }
+        guard let outcome = try watch.wait(for: lsn, nanoseconds: timeout.nanosecondsClamped) else { return false }
+        try outcome.get()
+        return true
     }
 
     /// As `waitUntilDurable(_:)`, holding no thread. Throws `.cancelled` when the task is cancelled.
     public func waitUntilDurable(_ lsn: LSN) async throws(WALError) {
-        switch try await watch.wait(for: lsn, endsWithWriter: true) {
-        case .passed: return
-        case .ended(let error): throw error
-        case .cancelled: throw .cancelled
-        }
+        try await watch.wait(for: lsn, endsWithWriter: true).get()
     }
 
     private struct Followed: FollowedLog {
@@ -48,7 +41,10 @@ extension LogReader {
                     let facts = try files.control.requireFacts()
                     guard position >= facts.head else { throw .positionLost(head: facts.head) }
                     let checksums = FrameChecksums(logID: facts.logID, epochs: try files.control.epochTable(facts))
-                    return .readable(FollowSource(checksums: checksums, maxRecordSize: facts.maxRecordSize), upTo: durable)
+                    return .readable(
+                        FollowReading(
+                            reader: files.makeReader(), checksums: checksums, maxRecordSize: facts.maxRecordSize, position: position,
+                            limit: durable))
                 }
             } catch {
                 if isClosed { return .ended }
@@ -56,15 +52,14 @@ extension LogReader {
             }
         }
 
-        func makeReader() -> any LogBytesReader { log.files.makeReader() }
-
-        func waitForMore(than position: LSN) async throws(WALError) {
+        func waitForMore(than position: LSN, _ cuts: CutWatch?) async throws(WALError) {
             if isClosed { return }
             if case .cancelled = try await log.watch.wait(for: position.advanced(by: 1), endsWithWriter: false) { throw .cancelled }
         }
 
-        func readChunk(_ request: FollowRequest) async throws(WALError) -> FollowChunk {
-            try await log.readingThread.run { () throws(WALError) in try request.read() }
-        }
+        var thread: ReadingThread { log.readingThread }
+        // The end of a log is not cut off while readers are attached.
+        func makeCutWatch() -> CutWatch? { nil }
+        var isBeingCut: Bool { false }
     }
 }
