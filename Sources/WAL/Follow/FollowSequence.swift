@@ -146,17 +146,28 @@ enum FollowLook: Sendable {
 final class FollowReading: @unchecked Sendable {
     // Sendable although a cursor is not: its one follower waits while the thread reads.
     private let cursor: FrameCursor
+    private let head: @Sendable () throws(WALError) -> LSN
 
     /// `limit` is a durable LSN, which never lies inside a batch.
     init(
-        reader: any LogBytesReader, checksums: FrameChecksums, maxRecordSize: Int, position: LSN, limit: LSN
+        reader: any LogBytesReader, checksums: FrameChecksums, maxRecordSize: Int, position: LSN, limit: LSN,
+        head: @escaping @Sendable () throws(WALError) -> LSN
     ) {
+        self.head = head
         cursor = FrameCursor(reader: reader, checksums: checksums, maxRecordSize: maxRecordSize, position: position, limit: limit)
     }
 
     /// The next records, or the error that stands in their way; none at the limit.
     func next() throws(WALError) -> [FrameRun] {
         let start = cursor.position
+        let result = Result { () throws(WALError) in try read(from: start) }
+        // Looked at after the bytes were read: of what was truncated meanwhile anything may have been found.
+        let head = try head()
+        guard start >= head else { throw .positionLost(head: head) }
+        return try result.get()
+    }
+
+    private func read(from start: LSN) throws(WALError) -> [FrameRun] {
         var runs: [FrameRun] = []
         while cursor.position.distance(from: start) < UInt64(LogLimits.followedAheadMax) {
             let step: FrameCursor.RunStep

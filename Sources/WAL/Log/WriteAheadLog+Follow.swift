@@ -17,10 +17,11 @@ extension WriteAheadLog {
             if position < durable {
                 let head = log.headLSN
                 guard position >= head else { throw .positionLost(head: head) }
+                let store = log.store
                 return .readable(
                     FollowReading(
                         reader: try log.makeReader(), checksums: FrameChecksums(logID: log.logID, epochs: log.epochs),
-                        maxRecordSize: log.maxRecordSize, position: position, limit: durable))
+                        maxRecordSize: log.maxRecordSize, position: position, limit: durable, head: { store.headLSN }))
             }
             switch cause {
             case nil: return .nothingNew

@@ -44,7 +44,7 @@ extension LogReader {
                     return .readable(
                         FollowReading(
                             reader: files.makeReader(), checksums: checksums, maxRecordSize: facts.maxRecordSize, position: position,
-                            limit: durable))
+                            limit: durable, head: { () throws(WALError) in try files.headLSN() }))
                 }
             } catch {
                 if isClosed { return .ended }

@@ -113,7 +113,7 @@ import TestSupport
     func truncationThatIsFasterIsAnError(_ kind: StoreKind) async throws {
         try await kind.run { place in
             let log = try place.open()
-            let lsns = try (0..<5000).map { try log.append(sampleRecord($0, count: 30)) }
+            let lsns = try (0..<5000).map { try log.append(sampleRecord($0, count: 300)) }
             try await log.sync()
             var iterator = log.follow(from: lsns[0]).makeAsyncIterator()
             #expect(try await iterator.next()?.lsn == lsns[0])

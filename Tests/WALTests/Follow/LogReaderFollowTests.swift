@@ -74,7 +74,7 @@ import TestSupport
     @Test func truncationThatIsFasterIsAnErrorForOtherProcesses() async throws {
         let fixture = LogFixture()
         let log = try fixture.open()
-        let lsns = try (0..<3000).map { try log.append(sampleRecord($0, count: 30)) }
+        let lsns = try (0..<3000).map { try log.append(sampleRecord($0, count: 300)) }
         try await log.sync()
         let reader = try reader(fixture)
         var iterator = reader.follow(from: .zero).makeAsyncIterator()
