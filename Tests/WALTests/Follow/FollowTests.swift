@@ -142,6 +142,98 @@ import TestSupport
         try log.close()
     }
 
+    /// A follower at or below the new end goes on with what is written there then; one past it is told.
+    @Test(arguments: StoreKind.allCases)
+    func cuttingOffTheEndIsNeverFollowedByWhatWasCut(_ kind: StoreKind) async throws {
+        try await kind.run { place in
+            let log = try place.open()
+            let lsns = try (0..<100).map { try log.append(sampleRecord($0, count: 50)) }
+            try await log.sync()
+            let early = log.follow(from: .zero)
+            var below = early.makeAsyncIterator()
+            var past = early.makeAsyncIterator()
+            for _ in 0..<10 { #expect(try await below.next() != nil) }
+            for _ in 0..<60 { #expect(try await past.next() != nil) }
+            try log.truncateAfter(lsns[39])
+            for number in 100..<160 { try log.append(sampleRecord(number, count: 60)) }
+            try await log.sync()
+            for number in Array(10..<40) + Array(100..<160) {
+                #expect(try await below.next()?.data == sampleRecord(number, count: number < 100 ? 50 : 60))
+            }
+            await #expect(throws: WALError.positionLost(head: .zero)) { try await past.next() }
+            #expect(try await past.next() == nil)
+            // The sequence was made before the cut, and nothing of what was cut off was handed out.
+            var late = early.makeAsyncIterator()
+            for number in Array(0..<40) + Array(100..<160) {
+                #expect(try await late.next()?.data == sampleRecord(number, count: number < 100 ? 50 : 60))
+            }
+            try log.close()
+        }
+    }
+
+    @Test(arguments: StoreKind.allCases)
+    func followersThatWaitAreToldOfACut(_ kind: StoreKind) async throws {
+        try await kind.run { place in
+            let log = try place.open()
+            let lsns = try (0..<20).map { try log.append(sampleRecord($0, count: 50)) }
+            let end = try await log.sync()
+            let lost = Task { for try await _ in log.follow(from: end) {} }
+            let going = Task {
+                var iterator = log.follow(from: lsns[10]).makeAsyncIterator()
+                return try await iterator.next()?.data
+            }
+            #expect(try await going.value == sampleRecord(10, count: 50))
+            while log.core.committer.durableWaiters.count == 0 { await Task.yield() }
+            try log.truncateAfter(lsns[9])
+            await #expect(throws: WALError.positionLost(head: .zero)) { try await lost.value }
+            let waiting = Task {
+                var iterator = log.follow(from: lsns[10]).makeAsyncIterator()
+                return try await iterator.next()?.data
+            }
+            try log.append([1, 2])
+            try await log.sync()
+            #expect(try await waiting.value == [1, 2])
+            try log.close()
+        }
+    }
+
+    /// Cuts beside followers that read: no record of the cut part after `truncateAfter` has returned, and no other error than the loss.
+    @Test(arguments: StoreKind.allCases)
+    func cutsBesideReadingFollowersAreToldAsWhatTheyAre(_ kind: StoreKind) async throws {
+        try await kind.run { place in
+            let log = try place.open()
+            let generation = Counter()
+            let isOver = Counter()
+            let followers = (0..<2).map { _ in
+                Task {
+                    while isOver.value == 0 {
+                        do {
+                            var iterator = log.follow(from: .zero).makeAsyncIterator()
+                            while true {
+                                let asked = generation.value
+                                guard let record = try await iterator.next() else { return }
+                                // The first byte says when the record was written, the second whether it was kept.
+                                let data = record.data
+                                if data[1] == 0 && Int(data[0]) < asked { Issue.record("cut off before \(asked): \(data[0])") }
+                            }
+                        } catch WALError.positionLost {}
+                    }
+                }
+            }
+            for round in 0..<30 {
+                let kept = try log.append([UInt8(round), 1])
+                for _ in 0..<50 { try log.append([UInt8(round), 0] + [UInt8](repeating: 7, count: 100)) }
+                try await log.sync()
+                for _ in 0..<round % 5 { await Task.yield() }
+                try log.truncateAfter(kept)
+                generation.add()
+            }
+            isOver.add()
+            try log.close()
+            for follower in followers { try await follower.value }
+        }
+    }
+
     /// Closing at any moment beside followers that read: each ends, nothing traps.
     @Test(arguments: StoreKind.allCases)
     func closingBesideReadingFollowersHarmsNobody(_ kind: StoreKind) async throws {

@@ -61,6 +61,38 @@ import TestSupport
         await #expect(throws: closed) { try await offPool { try log.waitUntilDurable(far) } }
         #expect(throws: closed) { _ = try log.waitUntilWritten(far, timeout: .seconds(60)) }
     }
+
+    /// For what is cut off nobody waits on, whether it had been appended or was still to come.
+    @Test(arguments: StoreKind.allCases)
+    func aCutEndsTheWaitsForWhatLiesAbove(_ kind: StoreKind) async throws {
+        try await kind.run { place in
+            let log = try place.open()
+            for _ in 0..<10 { try log.append([1]) }
+            try await log.sync()
+            let far = LSN(1000)
+            let waits = [
+                Task { try await log.waitUntilDurable(far) }, Task { try await log.waitUntilWritten(far) },
+                Task { try await offPool { try log.waitUntilDurable(far) } },
+                Task { try await offPool { _ = try log.waitUntilDurable(far, timeout: .seconds(60)) } },
+                Task { try await offPool { try log.waitUntilWritten(far) } },
+            ]
+            let below = Task { try await log.waitUntilDurable(LSN(45)) }
+            try await below.value
+            while log.core.committer.durableWaiters.count < 3 { await Task.yield() }
+            try log.truncateAfter(LSN(36))
+            for wait in waits.dropLast(1) where wait != waits[1] {
+                await #expect(throws: WALError.positionLost(head: .zero)) { try await wait.value }
+            }
+            // Those who look by themselves may have begun after the cut: then they wait for what is appended now.
+            try log.append([UInt8](repeating: 0, count: 1000))
+            for wait in [waits[1], waits[4]] {
+                do { try await wait.value } catch WALError.positionLost(head: .zero) {}
+            }
+            try await log.waitUntilDurable(far)
+            #expect(log.durableLSN > far)
+            try log.close()
+        }
+    }
 }
 
 /// Runs what blocks on a thread of its own.
