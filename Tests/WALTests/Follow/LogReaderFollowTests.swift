@@ -85,6 +85,27 @@ import TestSupport
         try log.close()
     }
 
+    @Test func anIterationInAnotherProcessThatTruncationOvertakesSaysSo() throws {
+        let fixture = LogFixture()
+        let log = try fixture.open()
+        let lsns = try (0..<5000).map { try log.append(sampleRecord($0, count: 300)) }
+        try log.sync()
+        let reader = try reader(fixture)
+        var iterator = reader.iter().makeIterator()
+        #expect(try iterator.next()?.get().lsn == .zero)
+        let head = try log.truncateBefore(lsns[4900])
+        var seen = 1
+        #expect(throws: WALError.positionLost(head: head)) {
+            while let element = iterator.next() {
+                if try element.get().lsn != lsns[seen] { Issue.record("not record \(seen)") }
+                seen += 1
+            }
+        }
+        #expect(seen < 4900 && iterator.next() == nil)
+        reader.close()
+        try log.close()
+    }
+
     /// A restored log on a medium that is read-only has no lock file, and none can be made.
     @Test func aReadOnlyDirectoryIsReadable() throws {
         let fixture = LogFixture()

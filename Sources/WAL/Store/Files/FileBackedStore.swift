@@ -184,7 +184,7 @@ public class FileBackedStore: LogStore, @unchecked Sendable {
         let live = current.control.live
         live.written = written
         live.durable = durable
-        // Some 0.3 µs, beside a flush of at least 20.
+        // futex(2) on a shared mapping where nobody waits: 0.27 µs measured, beside a flush of at least 20.
         live.wakeWaiters()
         let now = time.monotonic()
         try notes.withLock { notes throws(WALError) in
