@@ -95,6 +95,8 @@ let package = Package(
         .executableTarget(name: "LogDriver", dependencies: ["WAL"], path: "Tests/LogDriver", swiftSettings: common),
         .testTarget(
             name: "WALTests", dependencies: ["WAL", "CCRC32C", "CLinux", "TestSupport", "LogDriver"], swiftSettings: common),
+        // What users write against the library: the compiler refuses everything that is not public.
+        .testTarget(name: "UserStoreTests", dependencies: ["WAL"], packageAccess: false, swiftSettings: common),
         .testTarget(name: "ArchiveTests", dependencies: ["WAL", "Archive", "TestSupport"], swiftSettings: common),
         .testTarget(
             name: "ShipperTests",

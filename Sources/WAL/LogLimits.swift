@@ -12,6 +12,9 @@ public enum LogLimits {
     public static let maxRecordSizeDefault = 64 << 20
     /// Bytes. The format's length field has 31 bits and allows 2³¹−1; half of that keeps every sum of two sizes in 32 bits.
     public static let maxRecordSizeMax = 1 << 30
+    /// Bytes of a batch, headers included; a log whose records may be longer takes a batch of one of them. Readers that hand out whole batches
+    /// hold one in memory.
+    public static let batchSizeMax = 64 << 20
     /// Bytes. Two bits of the reservation word are flags.
     public static let lsnMax: UInt64 = 1 << 62
     /// Segments that are mapped and have a descriptor at one time; the oldest is flushed before one more is made.
@@ -28,6 +31,14 @@ public enum LogLimits {
     static let frameReadSize = 256 << 10
     /// Bytes of frames that are verified in one go: what is then done with the records finds them in the first-level cache.
     static let verifiedAheadMax = 16 << 10
+    /// Bytes of records that a follower is given at once: several runs, because each time costs a change of threads.
+    package static let followedAheadMax = 128 << 10
+    /// Nanoseconds between two looks at the written LSN by somebody who waits for records to come, at first and at most. Appenders tell
+    /// nobody of each record: the look costs the one who waits a millisecond of delay, and those who append nothing.
+    package static let writtenLookMin: UInt64 = 20_000
+    package static let writtenLookMax: UInt64 = 1_000_000
+    /// Nanoseconds after which somebody who waits for another process looks again without having been woken: it may have died.
+    package static let liveLookMax: UInt64 = 100_000_000
     /// Nanoseconds. How long one process waits for another's maintenance (which never spans a network request).
     package static let maintenanceWaitMax: UInt64 = 10_000_000_000
     /// Slots (destinations and pins) of one log.

@@ -8,7 +8,7 @@ public indirect enum WALError: Error, Hashable, Sendable {
     /// Bytes below the floor, or a file that holds them, are not what was written. Nothing was changed; the log does not
     /// open for writing until the damage is repaired by name.
     case corruption(lsn: LSN, reason: String)
-    /// The record is longer than the log's maximum. Nothing was reserved or written.
+    /// The record, or the batch with its headers, is longer than the log's maximum. Nothing was reserved or written.
     case recordTooLarge(count: Int, max: Int)
     /// A value could not be turned into bytes, or bytes into a value. The log is as before.
     case encoding(reason: String)
@@ -40,6 +40,10 @@ public enum StopCause: Hashable, Sendable {
     case flushFailed(operation: String, path: String, errno: Int32)
     /// The log is a replica (restored or copied): readable, and writable only after `promote`.
     case replica
+    /// For readers in other processes: nobody has the log open for writing now. What is durable is readable.
+    case noWriter
+    /// For readers in other processes: the writer's flush has failed, and it makes nothing durable any more.
+    case writerFailed
 }
 
 extension StopCause {
@@ -62,7 +66,7 @@ extension WALError: CustomStringConvertible {
         case .corruption(let lsn, let reason):
             "corruption at LSN \(lsn): \(reason); nothing was changed"
         case .recordTooLarge(let count, let max):
-            "the record has \(count) bytes; this log's maximum is \(max)"
+            "the record or batch has \(count) bytes; this log's maximum is \(max)"
         case .encoding(let reason):
             "encoding: \(reason)"
         case .locked(let holder):
@@ -92,6 +96,8 @@ extension StopCause: CustomStringConvertible {
         case .flushFailed(let operation, let path, let errno):
             "\(operation) failed on \(path) (\(ErrorText.describe(errno: errno))); records not yet durable may be lost, reopen the log to recover"
         case .replica: "it is a replica; run promote before writing to it"
+        case .noWriter: "nobody has it open for writing"
+        case .writerFailed: "its writer's flush has failed; it has to be opened again"
         }
     }
 }

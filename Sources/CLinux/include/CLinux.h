@@ -53,6 +53,13 @@ int walship_futex_wait(const uint32_t *_Nonnull word, uint32_t expected, uint64_
 /// futex(2) FUTEX_WAKE_PRIVATE: as above. Wakes at most `count` threads of this process that wait on `word`.
 void walship_futex_wake(const uint32_t *_Nonnull word, int count);
 
+/// futex(2) FUTEX_WAIT without the private flag: as walship_futex_wait, for a word in memory that processes share, which may be
+/// mapped for reading only.
+int walship_shared_futex_wait(const uint32_t *_Nonnull word, uint32_t expected, uint64_t timeout);
+
+/// futex(2) FUTEX_WAKE without the private flag: wakes everybody, in any process, who waits on `word`.
+void walship_shared_futex_wake(const uint32_t *_Nonnull word);
+
 /// membarrier(2) MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED: no wrapper in glibc. Once per process, before the first barrier.
 int walship_register_barrier(void);
 

@@ -6,21 +6,30 @@ extension LogCore {
     /// nothing reserved.
     @inline(never)
     func appendAfterAllocating(_ record: HashedRecord) throws(WALError) -> LSN {
-        let size = record.frameSize
+        let placed = try makeRoom(for: record.frameSize) { start in
+            var record = record
+            record.rehash(with: checksum)
+            return unsafe LargeWrite(header: record.header(at: start).bytes, payload: record.payload, start: start)
+        }
+        if let placed { return placed }
+        return try unsafe append(record.payload)
+    }
+
+    /// Makes room for `size` bytes to be reserved in one piece: nil once there is, for the caller to try again. What is too large to be
+    /// mapped whole is asked for with `large`, while the tail is frozen, written where the log ends, and its LSN returned.
+    func makeRoom(for size: UInt64, large: (_ start: UInt64) -> LargeWrite) throws(WALError) -> LSN? {
         let isLarge = size > UInt64(LogLimits.mappedSegmentsPerRecordMax) * segmentSize
-        let placed = try allocation.withLock { _ throws(WALError) -> LSN? in
+        return try allocation.withLock { _ throws(WALError) -> LSN? in
             let word = tail.load(ordering: .acquiring)
             guard word & TailFlag.closed == 0 else { throw .stopped(cause: stopCause) }
             // The frozen flag is only ever set under this lock.
             precondition(word & TailFlag.frozen == 0, "frozen outside of the allocation lock")
             guard word + size < LogLimits.lsnMax else { throw .noSpace(path: "the log's address space") }
-            if isLarge { return try appendLarge(record) }
+            if isLarge { return try appendLarge(large) }
             try releaseDurable()
             try allocate(upTo: word + size)
             return nil
         }
-        if let placed { return placed }
-        return try unsafe append(record.payload)
     }
 
     /// Makes segments until `end` is backed. Those made before an error stay: empty, and used by the next append.
@@ -61,18 +70,15 @@ extension LogCore {
         }
     }
 
-    /// Writes a record that needs more segments than may be mapped: alone, segment by segment, each flushed before it is let go.
-    /// The tail moves when all bytes are in place; the segment in which the record begins is written last, so an error before
-    /// that leaves the log unchanged.
-    private func appendLarge(_ record: HashedRecord) throws(WALError) -> LSN {
+    /// Writes a record or batch that needs more segments than may be mapped: alone, segment by segment, each flushed before it is let
+    /// go. The tail moves when all bytes are in place; the segment in which it begins is written last, so an error before that leaves
+    /// the log unchanged.
+    private func appendLarge(_ make: (_ start: UInt64) -> LargeWrite) throws(WALError) -> LSN {
         let word = try freeze()
         defer { thaw() }
-        var record = record
-        record.rehash(with: checksum)
-        let payload = unsafe record.payload
-        let frame = LargeFrame(header: record.header(at: word).bytes, payloadCount: payload.count, start: word)
+        let write = make(word)
         let firstIndex = word / segmentSize
-        let lastIndex = (frame.end - 1) / segmentSize
+        let lastIndex = (write.end - 1) / segmentSize
         let firstIsActive = allocatedEnd.load(ordering: .relaxed) > word
         let firstNew = firstIsActive ? firstIndex + 1 : firstIndex
 
@@ -82,9 +88,9 @@ extension LogCore {
             for index in firstNew...lastIndex {
                 let segment = try store.makeSegment(index)
                 last = segment
-                unsafe frame.copy(payload, into: segment.base, of: index, segmentSize: segmentSize)
+                unsafe write.copy(into: segment.base, of: index, segmentSize: segmentSize)
                 if index < lastIndex {
-                    try segment.noteFirstFrame(index == firstIndex ? LSN(word) : nil)
+                    try segment.noteFirstFrame(write.firstFrame(inSegment: index, segmentSize: segmentSize))
                     // A store may share its descriptor between segments: nobody else may hear of this flush instead of us.
                     // Nor may the keeper be flushing this segment's foot while it is let go.
                     try committer.betweenFlushes { () throws(WALError) in
@@ -99,10 +105,10 @@ extension LogCore {
             try store.discardSegments(from: firstNew)
             throw error
         }
-        guard let last else { preconditionFailure("a large record has a last segment") }
+        guard let last else { preconditionFailure("what is large has a last segment") }
         do throws(WALError) {
             if firstIsActive {
-                unsafe frame.copy(payload, into: active.base(firstIndex), of: firstIndex, segmentSize: segmentSize)
+                unsafe write.copy(into: active.base(firstIndex), of: firstIndex, segmentSize: segmentSize)
             }
             // The ring finds segments by index modulo its size: nothing old may stay beside one so far ahead.
             try committer.betweenFlushes { () throws(WALError) in
@@ -112,13 +118,16 @@ extension LogCore {
                 }
             }
             try active.publish(last, index: lastIndex)
-            try active.noteCrossing(from: firstIndex, end: frame.end)
+            if let first = write.firstFrame(inSegment: lastIndex, segmentSize: segmentSize) {
+                try active.noteCrossing(from: firstIndex, end: first.rawValue)
+            }
+            try active.noteCrossing(from: firstIndex, end: write.end)
         } catch {
             throw .stopped(cause: committer.fail(error))
         }
         allocatedEnd.store((lastIndex + 1) * segmentSize, ordering: .sequentiallyConsistent)
         // Closing sets its bit at any time: keep it.
-        tail.add(frame.end - word, ordering: .sequentiallyConsistent)
+        tail.add(write.end - word, ordering: .sequentiallyConsistent)
         return LSN(word)
     }
 
@@ -132,18 +141,45 @@ extension LogCore {
     }
 }
 
-/// A frame that is written segment by segment.
-private struct LargeFrame {
-    let header: [UInt8]
-    let payloadCount: Int
-    let start: UInt64
-    var end: UInt64 { start + UInt64(FrameHeader.size + payloadCount) }
+/// Frames that are written segment by segment: one record with its payload where the caller has it, or a batch.
+@safe struct LargeWrite {
+    /// The first bytes: a header, or everything.
+    private let head: [UInt8]
+    /// What follows them.
+    private let rest: UnsafeRawBufferPointer
+    /// Where the frames begin, ascending.
+    private let frameStarts: [UInt64]
+    var end: UInt64 { frameStarts[0] + UInt64(unsafe head.count + rest.count) }
 
-    /// Copies the part of the frame that lies in segment `index` to its place in that segment's memory.
-    func copy(_ payload: UnsafeRawBufferPointer, into base: UnsafeMutableRawPointer, of index: UInt64, segmentSize: UInt64) {
+    /// `payload` is used while it is lent.
+    init(header: [UInt8], payload: UnsafeRawBufferPointer, start: UInt64) {
+        head = header
+        unsafe rest = payload
+        frameStarts = [start]
+    }
+
+    init(bytes: [UInt8], frameStarts: [UInt64]) {
+        head = bytes
+        unsafe rest = UnsafeRawBufferPointer(start: nil, count: 0)
+        self.frameStarts = frameStarts
+    }
+
+    /// The first frame that begins in segment `index`.
+    func firstFrame(inSegment index: UInt64, segmentSize: UInt64) -> LSN? {
+        // A batch may have millions of frames in thousands of segments.
+        var (low, high) = (0, frameStarts.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if frameStarts[middle] < index * segmentSize { low = middle + 1 } else { high = middle }
+        }
+        return low < frameStarts.count && frameStarts[low] / segmentSize == index ? LSN(frameStarts[low]) : nil
+    }
+
+    /// Copies the part that lies in segment `index` to its place in that segment's memory.
+    func copy(into base: UnsafeMutableRawPointer, of index: UInt64, segmentSize: UInt64) {
         let segment = index * segmentSize..<(index + 1) * segmentSize
-        unsafe header.withUnsafeBytes { unsafe copyPart($0, at: start, into: base, of: segment) }
-        unsafe copyPart(payload, at: start + UInt64(FrameHeader.size), into: base, of: segment)
+        unsafe head.withUnsafeBytes { unsafe copyPart($0, at: frameStarts[0], into: base, of: segment) }
+        unsafe copyPart(rest, at: frameStarts[0] + UInt64(head.count), into: base, of: segment)
     }
 
     private func copyPart(

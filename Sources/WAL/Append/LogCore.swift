@@ -84,6 +84,12 @@ final class LogCore: Sendable {
     /// Where the next record would go. Records at or above may be on their way, but none below is missing a reservation.
     var endLSN: LSN { LSN(tail.load(ordering: .acquiring) & ~TailFlag.all) }
 
+    /// Whether records may still come.
+    var takesAppends: Bool { tail.load(ordering: .acquiring) & TailFlag.closed == 0 }
+
+    /// Whether the tail is held, for a moment or for a large record: the end of the log may be being cut off.
+    var isFrozen: Bool { tail.load(ordering: .acquiring) & TailFlag.frozen != 0 }
+
     // MARK: Appending
 
     /// Appends one record: hash, reserve, copy. On return the bytes are in the page cache.
@@ -179,7 +185,7 @@ final class LogCore: Sendable {
     }
 
     /// Copies bytes over as many published segments as they need.
-    private func copy(_ bytes: UnsafeRawBufferPointer, at start: UInt64) {
+    func copy(_ bytes: UnsafeRawBufferPointer, at start: UInt64) {
         var position = start
         var rest = unsafe bytes
         while let source = rest.baseAddress, unsafe !rest.isEmpty {

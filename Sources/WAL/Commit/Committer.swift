@@ -30,12 +30,15 @@ final class Committer: Sendable {
     private let stopHandler = Mutex<(@Sendable () -> Void)?>(nil)
     /// The keeper sleeps here.
     private let keeperWakeup = Parker()
+    /// Those who wait for others' flushes: followers, and waits for records that are still to come.
+    let durableWaiters: PositionWaiters
 
     init(store: any LogStore, durable: LSN, segmentSize: UInt64, active: ActiveSegments) {
         self.store = store
         self.segmentSize = segmentSize
         self.active = active
         durableWord = Atomic(durable.rawValue)
+        durableWaiters = PositionWaiters(at: durable)
         state = Mutex(State(queue: CommitQueue(durable: durable)))
     }
 
@@ -116,6 +119,26 @@ final class Committer: Sendable {
         try result.get()
     }
 
+    /// Has the keeper see that `target`, which is written, is flushed; whoever asks waits in `durableWaiters`, and takes the request back.
+    func askForFlush(of target: LSN, written: LSN) -> CommitQueue.WaiterID? {
+        let request = state.withLock { state in
+            let request = state.queue.requestNotice(of: target, written: written)
+            if case .waitAndAskKeeper = request { state.leaderIsAskedFor = true }
+            return request
+        }
+        switch request {
+        case .wait(let id): return id
+        case .waitAndAskKeeper(let id):
+            keeperWakeup.unpark()
+            return id
+        case .alreadyDurable, .fail: return nil
+        }
+    }
+
+    func withdraw(_ request: CommitQueue.WaiterID?) {
+        if let request { _ = state.withLock { $0.queue.cancel(request) } }
+    }
+
     private func cancel(_ waiter: borrowing Mutex<CommitQueue.WaiterID?>) {
         let id = waiter.withLock { id in
             defer { id = nil }
@@ -157,6 +180,7 @@ final class Committer: Sendable {
         if telling.keeperIsNeeded { keeperWakeup.unpark() }
         if telling.wakeup.hasThreads { gate.end(telling.wakeup.group) }
         for continuation in telling.continuations { continuation.resume(returning: .success(())) }
+        durableWaiters.advance { durable }
     }
 
     private func finish(_ target: LSN, _ state: inout State) -> Telling? {
@@ -176,6 +200,7 @@ final class Committer: Sendable {
             state.queue.cut(at: end)
             durableWord.store(state.queue.durable.rawValue, ordering: .releasing)
         }
+        durableWaiters.cut(at: end)
     }
 
     /// Nothing can become durable any more: tells every waiter, and other processes. Returns the cause, which is that of the first failure.
@@ -188,6 +213,7 @@ final class Committer: Sendable {
         // Whoever is told finds the log stopped.
         gate.fail()
         for continuation in continuations { continuation.resume(returning: .failure(.stopped(cause: final))) }
+        durableWaiters.end(.stopped(cause: final))
         return final
     }
 
@@ -196,6 +222,7 @@ final class Committer: Sendable {
         let (continuations, final) = state.withLock { Committer.stop(&$0, cause) }
         gate.fail()
         for continuation in continuations { continuation.resume(returning: .failure(.stopped(cause: final))) }
+        durableWaiters.end(.stopped(cause: final))
     }
 
     /// Returns who is to be told, and the cause, which is that of the first failure.

@@ -8,3 +8,11 @@ extension WriteAheadLog {
         return try result.get()
     }
 }
+
+extension RecordBatch {
+    /// As `append(_: UnsafeRawBufferPointer)`.
+    public mutating func append(_ record: Data) {
+        // SAFETY: the buffer is copied and not kept.
+        unsafe record.withUnsafeBytes { unsafe append($0) }
+    }
+}

@@ -18,9 +18,11 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
     public let isReplica: Bool
 
     private let configuration: LogConfiguration
-    private let core: LogCore
-    private let history: LogHistory
+    let core: LogCore
+    let history: LogHistory
     private let keeper: NamedThread
+    /// Where followers have their reads done.
+    let readingThread = ReadingThread(name: "wal-follow")
     private let lifecycle = Mutex(Lifecycle.open)
     /// Truncation and pins come one at a time, and never beside the end of the store's use.
     private let housekeeping = Mutex(())
@@ -143,22 +145,8 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
         return lsn
     }
 
-    /// Returns when everything below `lsn` is in the page cache. `lsn` is at most `endLSN`; what is missing are copies in progress.
-    public func waitUntilWritten(_ lsn: LSN) { core.waitUntilWritten(lsn) }
-
-    /// Returns when everything below `lsn` is durable: at once, after a flush of what is written already, or after the flush that covers records
-    /// which are still to be appended. Throws `.cancelled`, or `.stopped` when that can no longer come.
-    public func waitUntilDurable(_ lsn: LSN) async throws(WALError) {
-        let core = core
-        let lost = lossWatch()
-        // What has been appended before the call is not left waiting for somebody else's sync because of a copy in progress.
-        if lsn <= core.endLSN { core.waitUntilWritten(lsn) }
-        try await core.committer.waitUntilDurable(lsn, lost: { lost(lsn) }, written: { core.written() })
-        if let error = lost(lsn) { throw error }
-    }
-
     /// Says of an LSN whether it has been cut off since this call. Made before the LSN is chosen.
-    private func lossWatch() -> @Sendable (LSN) -> WALError? {
+    func lossWatch() -> @Sendable (LSN) -> WALError? {
         let epoch = history.number
         return { [self] lsn in
             guard let end = history.cutEnd(since: epoch), lsn > end else { return nil }
@@ -219,13 +207,23 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
         let epochs = history.epochs
         // The sequence keeps the log open: nobody else may refer to it any more.
         return RecordSource(
-            makeReader: { () throws(WALError) in
-                guard self.isOpen else { throw .stopped(cause: .closed) }
-                return self.store.makeReader()
-            },
+            makeReader: { () throws(WALError) in try self.makeReader() },
             checksums: FrameChecksums(logID: logID, epochs: epochs), maxRecordSize: maxRecordSize,
             segmentSize: UInt64(segmentSize), policy: configuration.recoveryPolicy,
-            cuts: CutWatch(history: history, epoch: epochs.current.number, head: { self.headLSN }))
+            cuts: makeCutWatch(epochs.current.number))
+    }
+
+    /// `epoch` is current when the reading begins.
+    func makeCutWatch(_ epoch: UInt64? = nil) -> CutWatch {
+        CutWatch(history: history, epoch: epoch ?? history.number, head: { self.headLSN })
+    }
+
+    /// The store is closed only after the log: it is open while the state is held.
+    func makeReader() throws(WALError) -> any LogBytesReader {
+        try lifecycle.withLock { state throws(WALError) in
+            guard state == .open else { throw .stopped(cause: .closed) }
+            return store.makeReader()
+        }
     }
 
     // MARK: Truncation
@@ -300,7 +298,7 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
         }
     }
 
-    private var isOpen: Bool { lifecycle.withLock { $0 == .open } }
+    var isOpen: Bool { lifecycle.withLock { $0 == .open } }
 
     private func requireOpen() throws(WALError) {
         if !isOpen { throw .stopped(cause: .closed) }
@@ -337,6 +335,7 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
         keeper.join()
         if flush && failure == nil { attempt { () throws(WALError) in try store.noteIdle() } }
         core.committer.refuse(.closed)
+        readingThread.stop()
         attempt { () throws(WALError) in
             try core.committer.betweenFlushes { () throws(WALError) in
                 for segment in core.active.takeAll() { try segment.release() }

@@ -132,7 +132,9 @@ final class FrameCursor {
         let start = position.distance(from: bufferStart)
         if start + UInt64(count) <= UInt64(bufferCount) { return true }
         // Of a frame that fills a good part of the buffer, much would be read twice.
-        let capacity = count > readSize / 4 ? max(LogLimits.readSize, count) : readSize
+        let size = count > readSize / 4 ? max(LogLimits.readSize, count) : readSize
+        // Nor is more read than the limit allows.
+        let capacity = max(count, Int(min(UInt64(size), limit.distance(from: position))))
         // Records that are still held keep the old buffer.
         if !isKnownUniquelyReferenced(&buffer) || buffer.capacity < capacity { buffer = ReadBuffer(capacity: capacity) }
         bufferStart = position

@@ -10,6 +10,9 @@ public final class LogReader: Sendable {
     /// Bytes of log in a segment.
     public let segmentSize: Int
     let files: ReaderFiles
+    /// Where followers have their reads done, and who wakes them.
+    let readingThread = ReadingThread(name: "wal-follow")
+    let watch: LiveWatch
 
     /// Opens the log in `directory`. `.notALog` where none is, `.corruption` where its control file is damaged, `.locked` while the end of the log
     /// is being truncated.
@@ -33,6 +36,7 @@ public final class LogReader: Sendable {
 
     init(_ files: ReaderFiles) {
         self.files = files
+        watch = LiveWatch(files: files)
         directory = files.paths.directory
         logID = files.control.identity.logID
         segmentSize = Int(files.control.identity.segmentSize)
@@ -98,6 +102,10 @@ public final class LogReader: Sendable {
         try files.boundarySearch().greatestBoundary(atOrBelow: lsn)
     }
 
-    /// Lets go of the log. Nothing may iterate any more.
-    public func close() { files.close() }
+    /// Lets go of the log. Followers and waits end; nothing may iterate any more.
+    public func close() {
+        watch.stop()
+        readingThread.stop()
+        files.close()
+    }
 }

@@ -9,7 +9,7 @@ final class ReaderFiles: Sendable {
     let control: ControlFile
     let medium: SegmentDirectory
     let slots: SlotDirectory
-    private let attachment: any File
+    private let attachment: (any File)?
     private let boot: BootID
     /// The frame that a range which was verified last ends with, or in.
     private let lastFrame = Mutex<(frame: LSN, end: LSN)?>(nil)
@@ -28,7 +28,7 @@ final class ReaderFiles: Sendable {
             let admitted = try opener.admit(writable: writable)
             control = admitted.control
         } catch {
-            attachment.close()
+            attachment?.close()
             throw error
         }
         self.paths = paths
@@ -67,15 +67,16 @@ final class ReaderFiles: Sendable {
         let evidence = try FloorEvidence.gather(
             facts: facts, epochs: epochs, control: control, isCopied: found.isCopied, windows: windows, medium: medium,
             slots: slots, boot: boot)
-        // A checkpoint at a segment's end may lie inside a frame, which was durable whole when the checkpoint was written.
+        // A checkpoint at a segment's end may lie inside a frame or a batch, which was durable whole when the checkpoint was written.
         let storageEnd = LSN((windows.last.map { $0 + 1 } ?? 0) * medium.windowSize)
         guard evidence.floor > evidence.boundary else { return evidence.boundary }
         let cursor = FrameCursor(
             reader: makeReader(), checksums: FrameChecksums(logID: facts.logID, epochs: epochs),
             maxRecordSize: facts.maxRecordSize, position: evidence.boundary, limit: max(storageEnd, evidence.boundary))
-        while cursor.position < evidence.floor {
+        var isInsideBatch = false
+        while cursor.position < evidence.floor || isInsideBatch {
             switch try cursor.next() {
-            case .record: break
+            case .record(let record): isInsideBatch = record.continuesBatch
             case .end, .fault:
                 // Not a shorter log: what was durable is damaged.
                 throw .corruption(
@@ -132,7 +133,7 @@ final class ReaderFiles: Sendable {
 
     func close() {
         control.close()
-        attachment.close()
+        attachment?.close()
     }
 }
 

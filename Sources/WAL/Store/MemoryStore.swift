@@ -32,8 +32,7 @@ public final class MemoryStore: LogStore {
     public func open(_ configuration: LogConfiguration) throws(WALError) -> StoreOpening {
         try state.withLock { state throws(WALError) in
             guard !state.isOpen else { throw .locked(holder: "another log over this store") }
-            let maxRecordSize = try LogParameters.maxRecordSize(
-                stored: state.maxRecordSize, requested: configuration.maxRecordSize)
+            let maxRecordSize = try configuration.maxRecordSize(stored: state.maxRecordSize)
             state.maxRecordSize = maxRecordSize
             state.isOpen = true
             // What was written but not synced is gone, as it is on a machine that lost its power.
@@ -71,11 +70,8 @@ public final class MemoryStore: LogStore {
             (state.head, min(lsn, state.pins.values.min() ?? lsn), state.epochs)
         }
         guard held > head else { return head }
-        let frames = FrameChecksums(logID: logID, epochs: epochs)
-        let search = BoundarySearch(
-            reader: makeReader(), checksums: frames, maxRecordSize: LogLimits.maxRecordSizeMax,
-            segmentSize: UInt64(segmentSize), head: head, durable: durable)
-        let boundary = try search.greatestBoundary(atOrBelow: held)
+        let boundary = try makeReader().boundary(
+            atOrBelow: held, head: head, durable: durable, logID: logID, epochs: epochs, segmentSize: segmentSize)
         return state.withLock { state in
             state.head = max(state.head, boundary)
             let first = state.head.rawValue / UInt64(segmentSize)

@@ -96,6 +96,34 @@ import WAL
         }
     }
 
+    /// What had been read is yielded; then, once, that truncation was faster.
+    @Test(arguments: StoreKind.allCases)
+    func anIterationThatTruncationOvertakesSaysSo(_ kind: StoreKind) throws {
+        try kind.run { place in
+            let log = try place.open()
+            let lsns = try (0..<5000).map { try log.append(sampleRecord($0, count: 300)) }
+            try log.sync()
+            var iterator = log.iter().makeIterator()
+            #expect(try iterator.next()?.get().lsn == .zero)
+            let head = try log.truncateBefore(lsns[4900])
+            var next = 1
+            while let element = iterator.next() {
+                switch element {
+                case .success(let record):
+                    // A store that keeps the bytes of what was truncated may go on with them.
+                    #expect(record.lsn == lsns[next])
+                    next += 1
+                case .failure(let error):
+                    #expect(error == .positionLost(head: head))
+                    #expect(iterator.next() == nil)
+                    next = lsns.count
+                }
+            }
+            #expect(next == lsns.count)
+            try log.close()
+        }
+    }
+
     @Test(arguments: StoreKind.allCases)
     func iterationUpToDurableShowsNoMore(_ kind: StoreKind) throws {
         try kind.run { place in

@@ -55,6 +55,27 @@ import WAL
         }
     }
 
+    /// A log on a medium that is mounted for reading only, with the lock files of its writer and without: in a mount namespace of the child's own.
+    @Test(.enabled(if: geteuid() == 0, "mounting needs root")) func aReadOnlyDirectoryIsReadAndVerified() async throws {
+        try await withTemporaryDirectory { scratch async throws in
+            let log = "\(scratch)/log"
+            #expect(try await CommandProcess.run(["append", "--log", log], input: "one\ntwo\n", in: scratch).code == 0)
+            for round in 0..<2 {
+                let script = """
+                    mount --bind "$2" "$2" && mount -o remount,ro,bind "$2" || exit 99
+                    touch "$2/x" 2>/dev/null && exit 98
+                    "$1" cat --log "$2" && "$1" verify --log "$2"
+                    """
+                let ended = try await CommandProcess(
+                    ["-m", "sh", "-c", script, "sh", Program.walshipd, log], executable: "/usr/bin/unshare", in: scratch
+                ).ended()
+                #expect(ended.code == 0, "\(ended)")
+                #expect(Array(ended.lines.prefix(2)) == ["one", "two"] && ended.lines.last?.hasPrefix("ok: 2 records") == true, "round \(round): \(ended)")
+                for name in ["lock", "maintenance"] { try? FileManager.default.removeItem(atPath: "\(log)/\(name)") }
+            }
+        }
+    }
+
     @Test func linesComeBackAsTheyWere() async throws {
         try await withTemporaryDirectory { scratch async throws in
             let text = (0..<50_000).map { "line \($0) \(String(repeating: "é", count: $0 % 70))\n" }.joined()

@@ -147,6 +147,7 @@ public class FileBackedStore: LogStore, @unchecked Sendable {
         }
         guard opened.replicaHead == nil else { return }
         if opened.control.live.writer == getpid() { opened.control.live.writer = nil }
+        opened.control.live.wakeWaiters()
         if clean { try raiseFloor(to: durable, opened) }
     }
 
@@ -183,6 +184,8 @@ public class FileBackedStore: LogStore, @unchecked Sendable {
         let live = current.control.live
         live.written = written
         live.durable = durable
+        // futex(2) on a shared mapping where nobody waits: 0.27 µs measured, beside a flush of at least 20.
+        live.wakeWaiters()
         let now = time.monotonic()
         try notes.withLock { notes throws(WALError) in
             guard var changed = notes else { return }
@@ -221,7 +224,12 @@ public class FileBackedStore: LogStore, @unchecked Sendable {
         return segment
     }
 
-    public func noteStopped() { opened.withLock { $0?.control.live.setStopped() } }
+    public func noteStopped() {
+        opened.withLock { opened in
+            opened?.control.live.setStopped()
+            opened?.control.live.wakeWaiters()
+        }
+    }
 
     // MARK: Head, truncation, pins
 

@@ -59,6 +59,21 @@ final class LiveWords: Sendable {
         set { store(UInt64(newValue ?? 0), LivePage.writer) }
     }
 
+    // MARK: Waiting across processes
+
+    /// Wakes every process that waits here for the durable LSN, or for the end of the writer.
+    func wakeWaiters() {
+        // SAFETY: the low half of the durable word, inside the mapping; the machine is little-endian.
+        unsafe SharedFutex.wake(UnsafeRawPointer(mapping.base + LivePage.durable))
+    }
+
+    /// Returns once somebody calls `wakeWaiters` after the durable LSN was `seen`, or `nanoseconds` later, or for no reason.
+    func wait(whileDurableIs seen: LSN, nanoseconds: UInt64) {
+        // SAFETY: as above; whoever waits is joined before the page is unmapped.
+        unsafe SharedFutex.wait(
+            UnsafeRawPointer(mapping.base + LivePage.durable), while: UInt32(truncatingIfNeeded: seen.rawValue), nanoseconds: nanoseconds)
+    }
+
     /// Takes the page into use for this boot. The watermarks go first: whoever sees our boot id may believe them.
     func begin(incarnation: Incarnation, boot: BootID, durable: LSN, head: LSN, writer: Int32) {
         if self.boot != boot { self.boot = BootID(high: 0, low: 0) }

@@ -25,11 +25,17 @@ enum LogLock {
         return file
     }
 
-    /// Announces a reader or sidecar.
-    static func attach(_ paths: LogPaths, _ fileSystem: any FileSystem) throws(WALError) -> any File {
+    /// Announces a reader or sidecar. Nil where there is no lock file and none can be made: whose directory cannot be written to cannot be
+    /// truncated either.
+    static func attach(_ paths: LogPaths, _ fileSystem: any FileSystem) throws(WALError) -> (any File)? {
         // A restored log was never opened for writing and has none.
         let isThere = try fileSystem.status(paths.lock) != nil
-        let file = try fileSystem.open(paths.lock, isThere ? .read : .createIfAbsent)
+        let file: any File
+        do throws(WALError) {
+            file = try fileSystem.open(paths.lock, isThere ? .read : .createIfAbsent)
+        } catch .io(_, _, let code) where !isThere && [EROFS, EACCES, EPERM].contains(code) {
+            return nil
+        }
         guard try file.tryLock(byte: attachedByte, .shared) else {
             file.close()
             throw .locked(holder: "a truncation of the log's end, which needs every reader detached")
