@@ -16,6 +16,15 @@ public enum LogLimits {
     public static let lsnMax: UInt64 = 1 << 62
     /// Segments that are mapped and have a descriptor at one time; the oldest is flushed before one more is made.
     static let activeSegmentsMax = 12
+    /// Full segments that wait for a flush before one is begun in the background: few enough that an append rarely meets the bound above, enough
+    /// that the open segment, which every flush writes, too, is not written often.
+    static let unflushedSegmentsMax = 4
+    /// Segments that are made ahead of their use, each with a mapping and a descriptor.
+    static let preparedSegmentsMax = 3
+    /// Bytes of such segments, where one is not larger.
+    static let preparedBytesMax = 64 << 20
+    /// The share of a segment, as a divisor, after which the next one is going to be needed: a short-lived log prepares none.
+    static let preparationPoint: UInt64 = 8
     /// A record that needs more new segments than this is written segment by segment instead of being mapped whole.
     static let mappedSegmentsPerRecordMax = 4
     /// Nanoseconds between two writes of a segment's durable cell: what may be ambiguous after power loss.

@@ -46,6 +46,8 @@ import Synchronization
 
     var count: Int { listed.withLock { $0.entries.count } }
 
+    var oldestIndex: UInt64? { listed.withLock { $0.entries.first?.index } }
+
     var entries: [Entry] { listed.withLock { $0.entries } }
 
     /// Makes a segment reachable. Called by the one allocator, before `allocatedEnd` moves over it.

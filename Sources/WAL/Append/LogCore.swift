@@ -26,7 +26,8 @@ final class LogCore: Sendable {
     /// Changed by read-modify-write operations only: that is what the watermark's proof rests on.
     let tail: Atomic<UInt64>
     private let padding1 = CacheLinePadding()
-    /// Everything below is backed by published segments. Lowered only while the tail is frozen.
+    /// Everything below is backed by published segments. May lie below their end: whoever comes this far has the next one prepared. Lowered only
+    /// while the tail is frozen.
     let allocatedEnd: Atomic<UInt64>
     /// `FrameChecksum.state` of the current epoch. Changed only while the tail is frozen.
     private let checksumState: Atomic<UInt32>
@@ -36,12 +37,15 @@ final class LogCore: Sendable {
 
     let slots = AppendSlots()
     let active: ActiveSegments
-    /// One thread at a time makes segments. Never taken by a flush.
-    let allocation = Mutex(())
+    /// One thread at a time takes segments into use. Never taken by a flush.
+    let allocation: Mutex<Allocation>
+    let preparer: SegmentPreparer
+    let retirer: HelperThread
     let committer: Committer
     private let isReplica: Bool
 
-    init(store: any LogStore, opening: StoreOpening) throws(WALError) {
+    /// `helpers` says who prepares and lets go of segments; not nobody: `stopHelpers` is called last.
+    init(store: any LogStore, opening: StoreOpening, helpers: HelperMode = .off) throws(WALError) {
         self.store = store
         checksumState = Atomic(FrameChecksum(logID: opening.logID, epoch: opening.epochs.current.id).state)
         maxRecordSize = opening.maxRecordSize
@@ -54,14 +58,19 @@ final class LogCore: Sendable {
         active = ActiveSegments(segmentSize: opening.segmentSize)
         active.noteOpened(end: end)
         committer = Committer(store: store, durable: opening.end, segmentSize: segmentSize, active: active)
+        preparer = SegmentPreparer(store: store, segmentSize: segmentSize, mode: helpers)
+        retirer = HelperThread(name: "wal-retirer", mode: helpers)
+        var publishedEnd = end
         if let last = opening.lastSegment {
             let index = end / segmentSize
             try active.publish(last, index: index)
-            allocatedEnd = Atomic((index + 1) * segmentSize)
+            publishedEnd = (index + 1) * segmentSize
         } else {
             precondition(end % segmentSize == 0 || opening.isReplica, "the segment that holds the end is open")
-            allocatedEnd = Atomic(end)
         }
+        // The first append comes by the slow path, which looks how far the segment is used up.
+        allocatedEnd = Atomic(end)
+        allocation = Mutex(Allocation(publishedEnd: publishedEnd))
         committer.onStop { [weak self] in
             _ = self?.tail.bitwiseOr(TailFlag.closed, ordering: .sequentiallyConsistent)
         }

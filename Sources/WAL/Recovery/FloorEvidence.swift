@@ -11,8 +11,8 @@ struct FloorEvidence: Sendable {
     /// Sequence number that the next durable cell takes.
     private(set) var nextCellSequence: UInt64 = 1
 
-    /// At most this many windows can have been active at one time, so no older foot says more.
-    private static let feetRead = LogLimits.activeSegmentsMax + 2
+    /// At most this many windows can have been open at one time, so no older foot says more.
+    static let feetRead = LogLimits.activeSegmentsMax + LogLimits.preparedSegmentsMax + 2
 
     static func gather(
         facts: Facts, epochs: EpochTable, control: ControlFile, isCopied: Bool, windows: [UInt64], medium: any LogMedium,

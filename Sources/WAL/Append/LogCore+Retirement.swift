@@ -1,0 +1,43 @@
+/// Letting full segments go, beside the appenders: flushing them when nobody else does, unmapping and closing them.
+extension LogCore {
+    /// Has full segments looked after. Cheap where nothing is to be done.
+    func askForRetirement() {
+        retirer.ask { [self] in
+            // Whoever waits, and every later append, is told by the committer: an error of a flush is final.
+            do throws(WALError) { return try retire() } catch { return false }
+        }
+    }
+
+    /// Lets go of what can be let go of, after a flush where too much waits for one. Whether there may be more to do.
+    private func retire() throws(WALError) -> Bool {
+        try releaseDurable()
+        let end = endLSN.rawValue
+        let backlog = SegmentBacklog.decide(
+            indices: active.entries.map(\.index), segmentSize: segmentSize, end: end, durable: committer.durable.rawValue)
+        guard case .flush(let target) = backlog else { return false }
+        waitUntilWritten(LSN(target))
+        try committer.waitUntilDurable(LSN(target), written: written)
+        try releaseDurable()
+        return true
+    }
+
+    /// Lets go of the segments that are durable and that nobody writes to.
+    func releaseDurable() throws(WALError) {
+        try release(upTo: min(committer.durable.rawValue, slots.lowest(tail: endLSN.rawValue)))
+    }
+
+    func release(upTo end: UInt64) throws(WALError) {
+        guard let oldest = active.oldestIndex, (oldest + 1) * segmentSize <= end else { return }
+        try committer.betweenFlushes { () throws(WALError) in
+            while let segment = active.takeOldest(endingAtOrBelow: end) { try segment.release() }
+        }
+    }
+
+    /// Ends the helpers: nothing happens in the background any more. Returns the first index of what was prepared and not used, let go
+    /// of but still in the store.
+    func stopHelpers() throws(WALError) -> UInt64? {
+        preparer.stop()
+        retirer.stop()
+        return try preparer.withdraw()
+    }
+}
