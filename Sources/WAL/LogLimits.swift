@@ -14,11 +14,14 @@ public enum LogLimits {
     public static let maxRecordSizeMax = 1 << 30
     /// Bytes. Two bits of the reservation word are flags.
     public static let lsnMax: UInt64 = 1 << 62
-    /// Segments that are mapped and have a descriptor at one time; the oldest is flushed before one more is made.
-    static let activeSegmentsMax = 12
-    /// Full segments that wait for a flush before one is begun in the background: few enough that an append rarely meets the bound above, enough
-    /// that the open segment, which every flush writes, too, is not written often.
-    static let unflushedSegmentsMax = 4
+    /// Segments that are mapped and have a descriptor at one time; the oldest is flushed before one more is made. Few enough for a process that may
+    /// have 64 descriptors, enough that half a second of appends at full speed goes to memory while the disk is behind.
+    static let activeSegmentsMax = 32
+    /// Full segments that nobody has brought to the disk before that is done in the background. Not one: who syncs often is about to do it.
+    static let dirtySegmentsMax = 2
+    /// Full segments that are not durable before they are made so in the background: a flush of everything writes the open segment, too, so this is
+    /// not done for each.
+    static let waitingSegmentsMax = 8
     /// Segments that are made ahead of their use, each with a mapping and a descriptor.
     static let preparedSegmentsMax = 3
     /// Bytes of such segments, where one is not larger.

@@ -11,13 +11,24 @@ extension LogCore {
     /// Lets go of what can be let go of, after a flush where too much waits for one. Whether there may be more to do.
     private func retire() throws(WALError) -> Bool {
         try releaseDurable()
-        let end = endLSN.rawValue
-        let backlog = SegmentBacklog.decide(
-            indices: active.entries.map(\.index), segmentSize: segmentSize, end: end, durable: committer.durable.rawValue)
-        guard case .flush(let target) = backlog else { return false }
-        waitUntilWritten(LSN(target))
-        try committer.waitUntilDurable(LSN(target), written: written)
-        try releaseDurable()
+        let (end, durable) = (endLSN.rawValue, committer.durable.rawValue)
+        let full = active.entries.filter { ($0.index + 1) * segmentSize <= end && ($0.index + 1) * segmentSize > durable }
+        let waiting = full.map { SegmentBacklog.Full(index: $0.index, isWrittenOut: $0.isWrittenOut) }
+        switch SegmentBacklog.decide(waiting, segmentSize: segmentSize) {
+        case .leave: return false
+        case .writeOut(let index):
+            waitUntilWritten(LSN((index + 1) * segmentSize))
+            try committer.betweenFlushes { () throws(WALError) in
+                // Somebody else may have flushed it and let it go meanwhile, or have met the error that this flush would not be told.
+                if let cause = committer.stopCause { throw .stopped(cause: cause) }
+                try active.entry(index)?.segment.flush()
+            }
+            active.noteWrittenOut(index)
+        case .flush(let target):
+            waitUntilWritten(LSN(target))
+            try committer.waitUntilDurable(LSN(target), written: written)
+            try releaseDurable()
+        }
         return true
     }
 

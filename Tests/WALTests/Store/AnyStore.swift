@@ -7,6 +7,7 @@ final class AnyStore: LogStore {
 
     func open(_ configuration: LogConfiguration) throws(WALError) -> StoreOpening { try base.open(configuration) }
     func makeSegment(_ index: UInt64) throws(WALError) -> any LogSegment { try base.makeSegment(index) }
+    func prepareSegment(_ index: UInt64) throws(WALError) -> (any LogSegment)? { try base.prepareSegment(index) }
     func discardSegments(from index: UInt64) throws(WALError) { try base.discardSegments(from: index) }
     func makeReader() -> any LogBytesReader { base.makeReader() }
     func noteDurable(_ durable: LSN, written: LSN) throws(WALError) { try base.noteDurable(durable, written: written) }

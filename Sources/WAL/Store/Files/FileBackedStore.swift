@@ -216,7 +216,7 @@ public class FileBackedStore: LogStore, @unchecked Sendable {
         try notes.withLock { notes throws(WALError) in
             guard var changed = notes else { return }
             defer { notes = changed }
-            changed.policy.noteFlush(of: durable.distance(from: changed.durable))
+            changed.policy.noteFlush(of: max(durable, changed.durable).distance(from: changed.durable))
             changed.durable = durable
             let crossed = durable.rawValue / current.medium.windowSize != changed.cellDurable.rawValue / current.medium.windowSize
             if crossed || now &- changed.cellTime >= LogLimits.durableCellInterval {
