@@ -51,7 +51,7 @@ enum CrashCheck {
     }
 
     static func open(_ machine: SimulatedFileSystem, _ kind: Script.Kind, _ place: String) throws -> AnyLog {
-        try AnyLog(store: AnyStore(ScriptedStore.make(kind, place, machine, SimulatedTimeSource())))
+        try AnyLog(store: AnyStore(ScriptedStore.make(kind, place, machine, SimulatedTimeSource())), configuration: .deterministic)
     }
 
     private static func reopen(_ machine: SimulatedFileSystem, _ kind: Script.Kind, _ place: String) throws -> Outcome {
