@@ -10,7 +10,7 @@ public enum LogLimits {
     public static let segmentSizeDefault = 16 << 20
     /// Bytes. What is hashed and copied in one append.
     public static let maxRecordSizeDefault = 64 << 20
-    /// Bytes. The length field has 31 bits.
+    /// Bytes. The format's length field has 31 bits and allows 2³¹−1; half of that keeps every sum of two sizes in 32 bits.
     public static let maxRecordSizeMax = 1 << 30
     /// Bytes. Two bits of the reservation word are flags.
     public static let lsnMax: UInt64 = 1 << 62

@@ -42,6 +42,18 @@ public enum StopCause: Hashable, Sendable {
     case replica
 }
 
+extension StopCause {
+    /// An error after which a log cannot go on, as the cause that everybody is told.
+    init(_ error: WALError) {
+        switch error {
+        case .stopped(let cause): self = cause
+        case .io(let operation, let path, let errno): self = .flushFailed(operation: operation, path: path, errno: errno)
+        case .noSpace(let path): self = .flushFailed(operation: "flush", path: path, errno: 28)
+        default: self = .flushFailed(operation: "flush", path: "\(error)", errno: 0)
+        }
+    }
+}
+
 extension WALError: CustomStringConvertible {
     public var description: String {
         switch self {

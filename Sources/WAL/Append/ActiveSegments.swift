@@ -97,9 +97,9 @@ import Synchronization
         }
     }
 
-    /// The log opened with its end exactly on a boundary (LSN 0 included): the next frame is the first of its segment.
+    /// The log was opened, or cut off, with its end here: exactly on a boundary (LSN 0 included), the next frame is the first of its segment.
     func noteOpened(end: UInt64) {
-        if end % segmentSize == 0 { listed.withLock { $0.pendingFirstFrame = LSN(end) } }
+        listed.withLock { $0.pendingFirstFrame = end % segmentSize == 0 ? LSN(end) : nil }
     }
 
     /// Takes out the oldest segment if it ends at or below `end`; the caller has seen that no slot lies below its end.

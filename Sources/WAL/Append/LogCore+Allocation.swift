@@ -64,7 +64,7 @@ extension LogCore {
         // A slot may hold an old, lower bound for a moment more.
         var backoff = Backoff()
         while slots.lowest(tail: endLSN.rawValue) < end { backoff.pause() }
-        try release(upTo: end)
+        try releaseDurable()
     }
 
     /// Writes a record that needs more segments than may be mapped: alone, segment by segment, each flushed before it is let go.

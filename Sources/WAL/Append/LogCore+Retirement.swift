@@ -13,6 +13,7 @@ extension LogCore {
         try releaseDurable()
         let (end, durable) = (endLSN.rawValue, committer.durable.rawValue)
         let full = active.entries.filter { ($0.index + 1) * segmentSize <= end && ($0.index + 1) * segmentSize > durable }
+        // The end may be cut off meanwhile, and go on in other segments of the same indices.
         let waiting = full.map { SegmentBacklog.Full(index: $0.index, isWrittenOut: $0.isWrittenOut) }
         switch SegmentBacklog.decide(waiting, segmentSize: segmentSize) {
         case .leave: return false
@@ -21,9 +22,10 @@ extension LogCore {
             try committer.betweenFlushes { () throws(WALError) in
                 // Somebody else may have flushed it and let it go meanwhile, or have met the error that this flush would not be told.
                 if let cause = committer.stopCause { throw .stopped(cause: cause) }
-                try active.entry(index)?.segment.flush()
+                guard let segment = active.entry(index)?.segment, full.contains(where: { $0.segment === segment }) else { return }
+                try segment.flush()
+                active.noteWrittenOut(index)
             }
-            active.noteWrittenOut(index)
         case .flush(let target):
             waitUntilWritten(LSN(target))
             try committer.waitUntilDurable(LSN(target), written: written)
@@ -34,12 +36,10 @@ extension LogCore {
 
     /// Lets go of the segments that are durable and that nobody writes to.
     func releaseDurable() throws(WALError) {
-        try release(upTo: min(committer.durable.rawValue, slots.lowest(tail: endLSN.rawValue)))
-    }
-
-    func release(upTo end: UInt64) throws(WALError) {
-        guard let oldest = active.oldestIndex, (oldest + 1) * segmentSize <= end else { return }
+        guard let oldest = active.oldestIndex, (oldest + 1) * segmentSize <= committer.durable.rawValue else { return }
         try committer.betweenFlushes { () throws(WALError) in
+            // Asked in here: between two flushes the end may have been cut off, and the durable LSN gone back with it.
+            let end = min(committer.durable.rawValue, slots.lowest(tail: endLSN.rawValue))
             while let segment = active.takeOldest(endingAtOrBelow: end) { try segment.release() }
         }
     }

@@ -16,6 +16,7 @@ final class LogCore: Sendable {
     }
 
     let store: any LogStore
+    let logID: LogID
     let maxRecordSize: Int
     let segmentSize: UInt64
     /// log2 of the segment size where that is a power of two, so that the hot path shifts instead of dividing.
@@ -47,6 +48,7 @@ final class LogCore: Sendable {
     /// `helpers` says who prepares and lets go of segments; not nobody: `stopHelpers` is called last.
     init(store: any LogStore, opening: StoreOpening, helpers: HelperMode = .off) throws(WALError) {
         self.store = store
+        logID = opening.logID
         checksumState = Atomic(FrameChecksum(logID: opening.logID, epoch: opening.epochs.current.id).state)
         maxRecordSize = opening.maxRecordSize
         isReplica = opening.isReplica
@@ -239,6 +241,8 @@ extension LogCore {
     struct FrozenTail {
         /// Where the log ends; everything below is written.
         let end: LSN
+        /// Whoever drops segments lowers what is published, and has the preparer let go of what follows.
+        var allocation: Allocation
         fileprivate var change: (end: LSN, checksum: FrameChecksum)?
 
         /// Has the log go on at `end`, at or below the end so far, with frames of another epoch; once `body` returns, and not if it throws.
@@ -250,15 +254,18 @@ extension LogCore {
 
     /// Runs `body` while no frame is being appended: none is reserved, none is half in place, the written watermark is the end, and no segment is
     /// made or dropped by others. Appenders wait. Readers of the watermark do not: they are told the old one until `body` returns, the new one
-    /// when this returns. `body` may drop segments and lower `allocatedEnd`, never below the end that it chooses.
+    /// when this returns. `body` may drop segments and lower `allocatedEnd` and what is published, never below the end that it chooses. The preparer
+    /// may be making a segment until `body` has it withdraw, and makes none after that.
     ///
     /// Throws `.stopped` where the log is closed, and what `body` throws; then the tail is as before.
     func withFrozenTail<Result>(_ body: (inout FrozenTail) throws(WALError) -> Result) throws(WALError) -> Result {
-        try allocation.withLock { _ throws(WALError) in
+        try allocation.withLock { allocation throws(WALError) in
             let end = try freeze()
             defer { thaw() }
-            var frozen = FrozenTail(end: LSN(end))
+            var frozen = FrozenTail(end: LSN(end), allocation: allocation)
             let result = try body(&frozen)
+            precondition(frozen.allocation.publishedEnd >= allocatedEnd.load(ordering: .relaxed), "what is given out is published")
+            allocation = frozen.allocation
             if let change = frozen.change {
                 precondition(change.end.rawValue <= allocatedEnd.load(ordering: .relaxed), "the end is backed by a segment")
                 checksumState.store(change.checksum.state, ordering: .relaxed)

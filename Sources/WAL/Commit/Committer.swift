@@ -68,24 +68,28 @@ final class Committer: Sendable {
         case .fail(let cause): throw .stopped(cause: cause)
         case .lead: try lead(written)
         case .wait(let group):
-            while true {
-                switch gate.wait(group) {
-                case .over: return
-                case .failed: throw .stopped(cause: stopCause ?? .closed)
-                case .asked: if state.withLock({ $0.queue.takeLead(of: group) }) { return try lead(written) }
-                }
+            var outcome = gate.wait(group, mayLead: true)
+            if case .asked = outcome {
+                if state.withLock({ $0.queue.takeLead(of: group) }) { return try lead(written) }
+                outcome = gate.wait(group, mayLead: false)
             }
+            if case .failed = outcome { throw .stopped(cause: stopCause ?? .closed) }
         }
     }
 
     /// As above without blocking the cooperative pool: the keeper flushes. Throws `.cancelled` when the task is cancelled.
-    func waitUntilDurable(_ target: LSN, written: @Sendable () -> LSN) async throws(WALError) {
+    /// `lost` says that the target was cut off since it was chosen.
+    func waitUntilDurable(
+        _ target: LSN, lost: @Sendable () -> WALError? = { nil }, written: @Sendable () -> LSN
+    ) async throws(WALError) {
         if durable >= target { return }
         let waiter = Mutex<CommitQueue.WaiterID?>(nil)
         let result = await withTaskCancellationHandler {
             await withCheckedContinuation { (continuation: Continuation) in
                 let now = written()
-                let request = state.withLock { state in
+                let request = state.withLock { state -> CommitQueue.AsyncRequest? in
+                    // Under the lock: who asked before a cut is told at the next flush, who asks after it might wait for ever.
+                    if lost() != nil { return nil }
                     let request = state.queue.requestNotice(of: target, written: now)
                     switch request {
                     case .wait(let id), .waitAndAskKeeper(let id):
@@ -97,6 +101,7 @@ final class Committer: Sendable {
                     return request
                 }
                 switch request {
+                case nil: continuation.resume(returning: .failure(lost() ?? .cancelled))
                 case .alreadyDurable: continuation.resume(returning: .success(()))
                 case .fail(let cause): continuation.resume(returning: .failure(.stopped(cause: cause)))
                 case .waitAndAskKeeper: keeperWakeup.unpark()
@@ -176,13 +181,7 @@ final class Committer: Sendable {
     /// Nothing can become durable any more: tells every waiter, and other processes. Returns the cause, which is that of the first failure.
     @discardableResult
     func fail(_ error: WALError) -> StopCause {
-        let cause: StopCause =
-            switch error {
-            case .stopped(let cause): cause
-            case .io(let operation, let path, let errno): .flushFailed(operation: operation, path: path, errno: errno)
-            case .noSpace(let path): .flushFailed(operation: "flush", path: path, errno: 28)
-            default: .flushFailed(operation: "flush", path: "\(error)", errno: 0)
-            }
+        let cause = StopCause(error)
         let (continuations, final) = state.withLock { Committer.stop(&$0, cause) }
         if case .flushFailed = final { store.noteStopped() }
         stopHandler.withLock { $0 }?()

@@ -11,17 +11,18 @@ import Synchronization
     enum Outcome {
         case over
         case failed
-        /// The caller may lead its group, if it is still to be led.
+        /// One of the group's threads is to lead it: the caller, unless somebody else was faster.
         case asked
     }
 
     /// Bytes between the two words: two cache lines.
     private static let stride = 128
-    /// In `lastOver`: no group ends well any more.
-    private static let failed = UInt64.max
+    /// In `lastOver`: no group ends well any more. Positive as a signed number too: `Atomic<UInt64>.max` of Swift 6.3 compares as signed on x86-64
+    /// (`GroupGateTests.aFailureStays`).
+    private static let failed = UInt64(Int64.max)
 
     private let lastOver = Atomic<UInt64>(0)
-    /// The group of which a thread is to lead; 0: none.
+    /// The last group of which a thread was asked to lead.
     private let askedGroup = Atomic<UInt64>(0)
     // SAFETY: allocated and initialised here, freed in deinit; touched only as atomics and by the kernel.
     private nonisolated(unsafe) let bells: UnsafeMutableRawPointer
@@ -41,19 +42,16 @@ import Synchronization
         unsafe (bells + Int(group % 2) * Self.stride).assumingMemoryBound(to: Atomic<UInt32>.self)
     }
 
-    /// Sleeps until the group is over, the log has failed, or one of its threads is asked to lead and this is the first to notice.
-    func wait(_ group: UInt64) -> Outcome {
+    /// Sleeps until the group is over, the log has failed, or, with `mayLead`, one of its threads is asked to lead. Who has been told so once
+    /// does not ask to hear it again.
+    func wait(_ group: UInt64, mayLead: Bool) -> Outcome {
         while true {
             // The word first: what happens after this load keeps the wait from beginning.
             let seen = unsafe bell(group).pointee.load(ordering: .acquiring)
             let over = lastOver.load(ordering: .acquiring)
             if over == Self.failed { return .failed }
             if over >= group { return .over }
-            if askedGroup.load(ordering: .relaxed) == group,
-                askedGroup.compareExchange(expected: group, desired: 0, ordering: .acquiringAndReleasing).exchanged
-            {
-                return .asked
-            }
+            if mayLead && askedGroup.load(ordering: .acquiring) == group { return .asked }
             // SAFETY: Atomic<UInt32> has the layout of UInt32, and the word outlives the wait: the caller holds this object.
             let address = unsafe UnsafeRawPointer(bell(group)).assumingMemoryBound(to: UInt32.self)
             let status = unsafe walship_futex_wait(address, seen, Parker.roundMax)
@@ -63,7 +61,8 @@ import Synchronization
 
     /// One of the group's threads leads it. At least one waits, or is about to.
     func ask(_ group: UInt64) {
-        askedGroup.store(group, ordering: .releasing)
+        // Whoever asks may be late: that group has been led by somebody else, and a thread of a later one asked. Which must not be forgotten.
+        askedGroup.max(group, ordering: .acquiringAndReleasing)
         ring(group, count: 1)
     }
 

@@ -142,6 +142,13 @@ extension Facts {
         return chosen
     }
 
+    /// Whether both copies are intact and say the same.
+    package static func areSettled(_ copies: [Result<Facts, FormatError>]) -> Bool {
+        guard copies.count == 2, case .success(var first) = copies[0], case .success(let second) = copies[1] else { return false }
+        first.generation = second.generation
+        return first == second
+    }
+
     /// The whole history: the epochs of `older`, which is the file that these facts name (nil where they name none),
     /// then the facts' own.
     package func epochTable(older: EpochFile?) throws(FormatError) -> EpochTable {

@@ -11,15 +11,15 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
     public let store: Store
     /// What opening found and did.
     public let recoveryReport: RecoveryReport
-    /// The identity of the log, and the history of its writers.
+    /// The identity of the log.
     public let logID: LogID
-    public let epochs: EpochTable
     public let segmentSize: Int
     public let maxRecordSize: Int
     public let isReplica: Bool
 
     private let configuration: LogConfiguration
     private let core: LogCore
+    private let history: LogHistory
     private let keeper: NamedThread
     private let lifecycle = Mutex(Lifecycle.open)
     /// Truncation and pins come one at a time, and never beside the end of the store's use.
@@ -48,13 +48,16 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
         self.configuration = configuration
         recoveryReport = opening.report
         logID = opening.logID
-        epochs = opening.epochs
+        history = LogHistory(opening.epochs)
         segmentSize = opening.segmentSize
         maxRecordSize = opening.maxRecordSize
         isReplica = opening.isReplica
     }
 
     deinit { try? end(flush: false) }
+
+    /// The history of the log's writers. `truncateAfter` adds to it.
+    public var epochs: EpochTable { history.epochs }
 
     // MARK: Appending
 
@@ -103,9 +106,11 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
     /// - Throws: `.stopped` after a failed flush, which is final: no later sync can make those bytes durable.
     @discardableResult
     public func sync() throws(WALError) -> LSN {
+        let lost = lossWatch()
         let target = core.endLSN
         core.waitUntilWritten(target)
         try core.committer.waitUntilDurable(target, written: core.written)
+        if let error = lost(target) { throw error }
         return target
     }
 
@@ -113,10 +118,12 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
     /// whether the records are durable.
     @discardableResult
     public func sync() async throws(WALError) -> LSN {
+        let lost = lossWatch()
         let target = core.endLSN
         core.waitUntilWritten(target)
         let core = core
-        try await core.committer.waitUntilDurable(target, written: { core.written() })
+        try await core.committer.waitUntilDurable(target, lost: { lost(target) }, written: { core.written() })
+        if let error = lost(target) { throw error }
         return target
     }
 
@@ -143,9 +150,20 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
     /// which are still to be appended. Throws `.cancelled`, or `.stopped` when that can no longer come.
     public func waitUntilDurable(_ lsn: LSN) async throws(WALError) {
         let core = core
+        let lost = lossWatch()
         // What has been appended before the call is not left waiting for somebody else's sync because of a copy in progress.
         if lsn <= core.endLSN { core.waitUntilWritten(lsn) }
-        try await core.committer.waitUntilDurable(lsn, written: { core.written() })
+        try await core.committer.waitUntilDurable(lsn, lost: { lost(lsn) }, written: { core.written() })
+        if let error = lost(lsn) { throw error }
+    }
+
+    /// Says of an LSN whether it has been cut off since this call. Made before the LSN is chosen.
+    private func lossWatch() -> @Sendable (LSN) -> WALError? {
+        let epoch = history.number
+        return { [self] lsn in
+            guard let end = history.cutEnd(since: epoch), lsn > end else { return nil }
+            return .positionLost(head: headLSN)
+        }
     }
 
     // MARK: Positions
@@ -198,14 +216,16 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
     }
 
     private var source: RecordSource {
+        let epochs = history.epochs
         // The sequence keeps the log open: nobody else may refer to it any more.
-        RecordSource(
+        return RecordSource(
             makeReader: { () throws(WALError) in
                 guard self.isOpen else { throw .stopped(cause: .closed) }
                 return self.store.makeReader()
             },
             checksums: FrameChecksums(logID: logID, epochs: epochs), maxRecordSize: maxRecordSize,
-            segmentSize: UInt64(segmentSize), policy: configuration.recoveryPolicy)
+            segmentSize: UInt64(segmentSize), policy: configuration.recoveryPolicy,
+            cuts: CutWatch(history: history, epoch: epochs.current.number, head: { self.headLSN }))
     }
 
     // MARK: Truncation
@@ -220,6 +240,48 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
             try requireOpen()
             return try store.truncateBefore(lsn, durable: durableLSN)
         }
+    }
+
+    /// Ends the log after the record at `lsn`, durably: everything above it is gone on return and never comes back, and the next record goes where
+    /// that one ends, in a new epoch. Appends wait meanwhile. The record is that of the last record of its batch.
+    ///
+    /// Iterations that began before end where the log does now; one that stood past it yields `.positionLost`. So do `sync` and
+    /// `waitUntilDurable` for what was cut off; whoever waits already is told with the next flush.
+    ///
+    /// - Throws: the log being unchanged and usable: `.positionLost` for an LSN below the head; `.encoding` where no record begins there, at or past the
+    ///   end, or the record's batch goes on; `.locked` while a slot (a destination or a pin) reaches above the record's end, or while a
+    ///   reader or sidecar is attached; `.noSpace`. `.stopped` when the log has stopped: then it ends where it did, or after the record, as the next opening finds.
+    public func truncateAfter(_ lsn: LSN) throws(WALError) {
+        try housekeeping.withLock { _ throws(WALError) in
+            try requireOpen()
+            let kept = try lastFrame(lsn)
+            try core.committer.waitUntilDurable(kept.upperBound, written: core.written)
+            try core.truncateAfter(kept, history: history)
+        }
+    }
+
+    /// The frame of the record at `lsn`, where the log may end with it.
+    private func lastFrame(_ lsn: LSN) throws(WALError) -> Range<LSN> {
+        let (head, end) = (headLSN, writtenLSN)
+        guard lsn >= head else { throw .positionLost(head: head) }
+        guard lsn < end else { throw .encoding(reason: "no record begins at LSN \(lsn): the log ends at LSN \(end)") }
+        let checksums = FrameChecksums(logID: logID, epochs: epochs)
+        let boundary = try BoundarySearch(
+            reader: store.makeReader(), checksums: checksums, maxRecordSize: maxRecordSize, segmentSize: UInt64(segmentSize),
+            head: head, durable: end
+        ).greatestFrameStart(atOrBelow: lsn)
+        guard boundary == lsn else {
+            throw .encoding(reason: "no record begins at LSN \(lsn): the one before begins at LSN \(boundary)")
+        }
+        let cursor = FrameCursor(
+            reader: store.makeReader(), checksums: checksums, maxRecordSize: maxRecordSize, position: lsn, limit: end)
+        guard case .record(let record) = try cursor.next() else {
+            throw .corruption(lsn: lsn, reason: "the record that the log was to end with does not verify")
+        }
+        guard !record.continuesBatch else {
+            throw .encoding(reason: "the record at LSN \(lsn) is not the last of its batch")
+        }
+        return lsn..<record.endLSN
     }
 
     /// Holds truncation at `lsn` (at or above the head, at or below the durable LSN) until `unpin`, across restarts. Moves a pin of that name.
@@ -271,6 +333,8 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
         }
         var unused: UInt64?
         attempt { () throws(WALError) in unused = try core.stopHelpers() }
+        // A log that has stopped knows less about its end than the next opening.
+        let hasStopped = core.committer.stopCause != nil
         core.committer.stopKeeper()
         keeper.join()
         if flush && failure == nil { attempt { () throws(WALError) in try store.noteIdle() } }
@@ -280,7 +344,7 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
                 for segment in core.active.takeAll() { try segment.release() }
             }
         }
-        let clean = flush && failure == nil
+        let clean = flush && failure == nil && !hasStopped
         // Best effort: the next opening removes what is left.
         if clean, let unused { try? store.discardSegments(from: unused) }
         attempt { () throws(WALError) in

@@ -8,7 +8,7 @@
     /// Where the next frame begins in the buffer.
     @usableFromInline var offset: Int
     /// Where the last one ends.
-    @usableFromInline let end: Int
+    @usableFromInline private(set) var end: Int
 
     /// Of no frames, and of nobody's buffer.
     static let none = FrameRun(buffer: .empty, origin: 0, offset: 0, end: 0)
@@ -20,6 +20,17 @@
         self.origin = origin
         self.offset = offset
         self.end = end
+    }
+
+    var isEmpty: Bool { offset >= end }
+
+    /// Leaves out the frames that end above `lsn`.
+    mutating func limit(to lsn: LSN) {
+        guard origin &+ UInt64(end) > lsn.rawValue else { return }
+        var rest = self
+        var kept = offset
+        while rest.nextHeader() != nil, origin &+ UInt64(rest.offset) <= lsn.rawValue { kept = rest.offset }
+        end = kept
     }
 
     /// The LSN and the length field of the next frame, which is then passed; nil behind the last.

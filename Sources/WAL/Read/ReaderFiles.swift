@@ -51,7 +51,9 @@ final class ReaderFiles: Sendable {
     func durableLSN() throws(WALError) -> LSN {
         if control.live.isInitialised && control.live.boot == boot {
             let durable = control.live.durable
-            if !(try control.readFacts().isCopied) { return durable }
+            let found = try control.readFacts()
+            // What an interrupted truncation of the end was removing is no part of the log.
+            if !found.isCopied { return min(durable, found.facts?.discardFrom ?? durable) }
         }
         return try durableWithoutWriter()
     }

@@ -39,6 +39,19 @@ struct RecordSource: Sendable {
     let maxRecordSize: Int
     let segmentSize: UInt64
     let policy: RecoveryPolicy
+    /// For readers in the writer's own process: others are not attached while the end of the log is cut off.
+    var cuts: CutWatch? = nil
+}
+
+/// Notices that the end of the log was cut off while it was read.
+struct CutWatch: Sendable {
+    let history: LogHistory
+    /// Current when the reading began.
+    let epoch: UInt64
+    let head: @Sendable () -> LSN
+
+    /// Where the part of the log ends that is still there; nil while all of it is.
+    var end: LSN? { history.cutEnd(since: epoch) }
 }
 
 /// Iterates over a `RecordSequence`. Not for use from two threads at once; a copy shares the iteration, and what one of them was given the other
@@ -53,8 +66,15 @@ public struct RecordIterator: IteratorProtocol {
     init(_ runs: RunIterator) { self.runs = runs }
 
     @inlinable public mutating func next() -> Result<Record, WALError>? {
-        if let record = ready.next() { return .success(record) }
+        if let record = ready.next() { return runs.isWatching ? stillThere(record) : .success(record) }
         return refill()
+    }
+
+    /// The record, unless the log was cut off below it since its run was read.
+    @usableFromInline mutating func stillThere(_ record: Record) -> Result<Record, WALError>? {
+        guard let end = runs.cutEnd, record.endLSN > end else { return .success(record) }
+        ready = .none
+        return runs.endBehindCut(at: end, position: record.lsn)
     }
 
     @usableFromInline mutating func refill() -> Result<Record, WALError>? {
@@ -79,15 +99,43 @@ public struct RecordIterator: IteratorProtocol {
     private var cursor: FrameCursor?
     /// Nothing comes any more.
     @usableFromInline private(set) var isDone = false
+    /// Whether the log may be cut off meanwhile.
+    @usableFromInline let isWatching: Bool
 
     init(source: RecordSource, start: Result<LSN, WALError>, end: LSN) {
+        isWatching = source.cuts != nil
         self.source = source
         self.start = start
         self.end = end
     }
 
+    /// Where the log was cut off since the iteration began; nil where it was not.
+    var cutEnd: LSN? { source.cuts?.end }
+
+    /// The iteration ends because the log was cut off at `end`; having got to `position`, it may have gone too far.
+    func endBehindCut<Element>(at end: LSN, position: LSN) -> Result<Element, WALError>? {
+        isDone = true
+        return position > end ? .failure(.positionLost(head: source.cuts?.head() ?? .zero)) : nil
+    }
+
     @usableFromInline func next() -> Result<FrameRun, WALError>? {
         if isDone { return nil }
+        guard isWatching else { return advance() }
+        let position = cursor?.position ?? .zero
+        let step = advance()
+        // Looked at after the bytes were read and verified: what was cut off before this call is not handed out.
+        guard let end = cutEnd else { return step }
+        switch step {
+        case .success(var run):
+            run.limit(to: end)
+            return run.isEmpty ? endBehindCut(at: end, position: position) : .success(run)
+        case .failure(.corruption(let lsn, _)): return lsn < end ? step : endBehindCut(at: end, position: lsn)
+        case .failure: return step
+        case nil: return endBehindCut(at: end, position: position)
+        }
+    }
+
+    private func advance() -> Result<FrameRun, WALError>? {
         do throws(WALError) {
             let start = try start.get()
             guard start < end else {

@@ -16,15 +16,14 @@ struct FloorEvidence: Sendable {
 
     static func gather(
         facts: Facts, epochs: EpochTable, control: ControlFile, isCopied: Bool, windows: [UInt64], medium: any LogMedium,
-        slots: SlotDirectory, boot: BootID
+        slots: SlotDirectory, boot: BootID, skippingDamagedFeet: Bool = false
     ) throws(WALError) -> FloorEvidence {
         var evidence = FloorEvidence(boundary: facts.floor, floor: facts.floor)
         if !isCopied && control.live.isInitialised && control.live.boot == boot {
-            // What is being cut off was durable.
-            evidence.raise(boundary: min(control.live.durable, facts.discardFrom ?? control.live.durable))
+            evidence.raise(boundary: control.live.durable)
         }
         let wanted = windows.filter { ($0 + 1) * medium.windowSize > facts.head.rawValue }.suffix(feetRead)
-        for foot in try medium.feet(wanted.reversed()) {
+        for foot in try feet(wanted.reversed(), medium, skippingDamaged: skippingDamagedFeet) {
             for case .success(let cell?) in foot.cells {
                 evidence.nextCellSequence = max(evidence.nextCellSequence, cell.sequence + 1)
                 if cell.epoch == epochs.current.id {
@@ -37,7 +36,24 @@ struct FloorEvidence: Sendable {
         for slot in try slots.states(expecting: facts.logID) where slot.epoch == epochs.current.id {
             evidence.floor = max(evidence.floor, slot.shippedEnd)
         }
+        if let cut = facts.discardFrom { evidence.lower(to: cut) }
         return evidence
+    }
+
+    /// A repair goes by those that are intact.
+    private static func feet(_ windows: [UInt64], _ medium: any LogMedium, skippingDamaged: Bool) throws(WALError) -> [SegmentFoot] {
+        guard skippingDamaged else { return try medium.feet(windows) }
+        var feet: [SegmentFoot] = []
+        for window in windows {
+            do throws(WALError) { feet += try medium.feet([window]) } catch .corruption { continue }
+        }
+        return feet
+    }
+
+    /// The end from `cut` on is being removed: that it was durable, as the live page, a cell or a slot may still say, no longer counts.
+    private mutating func lower(to cut: LSN) {
+        boundary = min(boundary, cut)
+        floor = min(floor, cut)
     }
 
     private mutating func raise(boundary lsn: LSN) {

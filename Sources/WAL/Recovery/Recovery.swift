@@ -29,7 +29,7 @@ struct Recovery {
             slots: slots, boot: boot)
         let missing = Recovery.firstMissing(windows, head: facts.head, floor: floor.floor, windowSize: medium.windowSize)
         let source = recordSource(facts, epochs)
-        let scan = scan(from: floor.boundary, windows: windows, source: source)
+        let scan = scan(from: floor.boundary, upTo: facts.discardFrom, windows: windows, source: source)
         let evidence = TailEvidence(
             stop: scan.stop,
             reach: scan.end < floor.floor ? .belowFloor : scan.end == floor.floor ? .atFloor : .aboveFloor,
@@ -47,7 +47,7 @@ struct Recovery {
         _ decision: TailDecision, facts: Facts, epochs: EpochTable, floor: FloorEvidence, scan: TailScan, windows: [UInt64]
     ) throws(WALError) -> Result {
         var facts = facts
-        var end = scan.end
+        let end = scan.end
         var reason: DiscardReason?
         if decision != .readOnly { try settle() }
         switch decision {
@@ -63,22 +63,16 @@ struct Recovery {
             if windows.contains(where: { $0 > last }) { try medium.removeWindows(from: last + 1) }
         case .cut(let why):
             reason = why
-            try medium.removeLeftovers()
-            let prepared = try medium.prepareCut(from: floor.boundary, to: end, firstFrames: scan.firstFrames)
-            facts = try finish(prepared, knownDurable: floor.boundary, facts, epochs)
-            try medium.removeWindows(below: facts.head)
+            facts = try cut(floor, scan, facts, epochs)
         case .finishTruncation:
             reason = .interruptedTruncation
-            end = facts.discardFrom ?? end
-            try medium.removeLeftovers()
-            let prepared = try medium.prepareCut(from: end, to: end, firstFrames: [:])
-            facts = try finish(prepared, knownDurable: end, facts, epochs)
+            // The scan went no further than the truncation wanted, so this is where it wanted the end, or where the log ends before that.
+            facts = try cut(floor, scan, facts, epochs)
         }
         let recovered = end > floor.boundary ? end.distance(from: floor.boundary) : 0
         let report = RecoveryReport(
             floor: floor.floor, end: end, recordsRecovered: recovered > 0 ? scan.records : 0, bytesRecovered: recovered,
-            bytesDiscarded: reason == nil ? 0 : scan.strayBytes + (scan.end > end ? scan.end.distance(from: end) : 0),
-            discardReason: reason)
+            bytesDiscarded: reason == nil ? 0 : scan.strayBytes, discardReason: reason)
         return Result(facts: facts, end: end, report: report, nextCellSequence: floor.nextCellSequence)
     }
 
@@ -90,15 +84,27 @@ struct Recovery {
         try slots.settleNames()
     }
 
-    /// Takes the copies into use: the log ends where they do.
-    private func finish(_ prepared: PreparedCut, knownDurable: LSN, _ facts: Facts, _ epochs: EpochTable) throws(WALError) -> Facts {
-        // The feet that say how far the log was durable are about to go.
-        var facts = try raiseFloor(to: knownDurable, facts, epochs, isDue: false)
+    /// The log ends where the scan ended: every window from that of the boundary on is replaced by a fresh, synced copy, so that clean-looking
+    /// pages of a failed flush are either on the disk afterwards or gone.
+    ///
+    /// Nothing below the boundary needs that. Each source of it was written after a flush of those bytes had succeeded: facts, and cells of this epoch
+    /// after the flush that they speak of; the live page likewise, and it is believed under the boot that wrote it only. What a truncation
+    /// cut off cannot raise it either: it began an epoch whose cells and slots do not exist yet, and set the live page back before
+    /// `discardFrom` was cleared.
+    private func cut(_ floor: FloorEvidence, _ scan: TailScan, _ facts: Facts, _ epochs: EpochTable) throws(WALError) -> Facts {
+        try medium.removeLeftovers()
+        let prepared = try medium.prepareCut(from: floor.boundary, to: scan.end, firstFrames: scan.firstFrames)
+        // The feet that say how far the log was durable are about to go; and a truncation must not be half done by facts that may be lost.
+        var facts = try raiseFloor(to: floor.boundary, facts, epochs, isDue: factsAreDue)
         control.live.incarnation = incarnation
         try medium.finish(prepared)
+        // Before the facts forget the truncation: after that, a page of this boot would be believed.
+        control.live.setEnd(prepared.end)
         facts.floor = prepared.end
         facts.discardFrom = nil
-        return try control.writeFacts(facts, epochs: epochs)
+        facts = try control.writeFacts(facts, epochs: epochs)
+        try medium.removeWindows(below: facts.head)
+        return facts
     }
 
     private func raiseFloor(to lsn: LSN, _ facts: Facts, _ epochs: EpochTable, isDue: Bool) throws(WALError) -> Facts {
@@ -117,14 +123,15 @@ struct Recovery {
             segmentSize: medium.windowSize, policy: .stopAtFirstError)
     }
 
-    private func scan(from boundary: LSN, windows: [UInt64], source: RecordSource) -> TailScan {
+    /// `cut`: what lies from there on is being removed.
+    private func scan(from boundary: LSN, upTo cut: LSN?, windows: [UInt64], source: RecordSource) -> TailScan {
         let size = medium.windowSize
         var contiguous = boundary.rawValue / size
         let present = Set(windows)
         while present.contains(contiguous) { contiguous += 1 }
         let storageEnd = max(boundary.rawValue, windows.last.map { ($0 + 1) * size } ?? 0)
-        return TailScan.run(
-            from: boundary, limit: LSN(contiguous * size), source: source, storageEnd: LSN(storageEnd))
+        let limit = min(LSN(contiguous * size), cut ?? LSN(LogLimits.lsnMax))
+        return TailScan.run(from: boundary, limit: limit, source: source, storageEnd: LSN(storageEnd))
     }
 
     private func verify(from head: LSN, to boundary: LSN, source: RecordSource) throws(WALError) {

@@ -14,6 +14,9 @@ struct PrefixTruncation {
     func truncateBefore(_ lsn: LSN, durable: LSN) throws(WALError) -> LSN {
         try LogLock.underMaintenance(paths, fileSystem, time) { () throws(WALError) in
             var facts = try requireOriginal()
+            if !(try control.readFacts().isSettled) { facts = try control.writeFacts(facts, epochs: try control.epochTable(facts)) }
+            // What is being cut off is no part of the log, whatever its writer has known to be durable.
+            let durable = min(durable, facts.discardFrom ?? durable)
             var target = min(lsn, durable)
             try slots.settle()
             switch try slots.hold(expecting: facts.logID) {
@@ -50,6 +53,7 @@ struct PrefixTruncation {
         try requireUsable(name)
         try LogLock.underMaintenance(paths, fileSystem, time) { () throws(WALError) in
             let facts = try requireOriginal()
+            let durable = min(durable, facts.discardFrom ?? durable)
             guard lsn >= facts.head else { throw .positionLost(head: facts.head) }
             guard lsn <= durable else {
                 throw .encoding(reason: "a pin at LSN \(lsn) lies above the durable LSN \(durable): sync first")

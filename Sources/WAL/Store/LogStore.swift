@@ -5,9 +5,9 @@
 /// `[k·segmentSize, (k+1)·segmentSize)`.
 ///
 /// Calls: `open` once, first; `close` once, last, when nothing else is under way. In between every call may come from any thread, and
-/// beside every other, but for these: of `makeSegment`, `prepareSegment` and `discardSegments` one is under way at a time, and one `truncateBefore`.
-/// So a segment may be made by a background thread while others are flushed and released, bytes are read and the prefix truncated. The
-/// conformance suite (`LogStoreConformance` in the tests) says the rest.
+/// beside every other, but for these: of `makeSegment`, `prepareSegment` and `discardSegments` one is under way at a time, one `truncateBefore`,
+/// and one `truncateAfter`. So a segment may be made by a background thread while others are flushed and released, bytes are read and the
+/// prefix truncated. The conformance suite (`LogStoreConformance` in the tests) says the rest.
 public protocol LogStore: Sendable {
     /// Makes the log ready to append at the end it returns, recovering what a crash left.
     /// On an error nothing is open and nothing was changed but for leftovers of our own.
@@ -48,6 +48,17 @@ public protocol LogStore: Sendable {
     /// `durable` and `end` are the log's own, the request is at or below `durable`.
     func truncateBefore(_ lsn: LSN, durable: LSN) throws(WALError) -> LSN
 
+    /// Ends the log at the end of `kept`, the frame of its last record to be, beginning a new epoch there; everything above is gone durably on return,
+    /// and never comes back. All below is durable, and the frame is the last of its batch.
+    ///
+    /// Called while nobody appends or flushes. `letGo` is called once, when nothing can refuse any more and before anything is changed: on its return
+    /// the log holds no segment and makes none; until then one may be being prepared. What was prepared and let go of is to be removed, too.
+    ///
+    /// Refused, the store being as before: `.locked` where a slot reaches above the end, or somebody reads along; `.positionLost` where the
+    /// record lies below the head; what keeps it from making its copy, `.noSpace` for one. `.stopped` is final: the end is
+    /// the one before or the new one, as the next opening finds.
+    func truncateAfter(_ kept: Range<LSN>, letGo: () throws(WALError) -> Void) throws(WALError) -> StoreTruncation
+
     /// Holds truncation at `lsn`, durably, until `unpin`. Moves a pin of that name that exists.
     func pin(_ name: String, at lsn: LSN, durable: LSN) throws(WALError)
     /// Removes a pin; a missing one is no error.
@@ -82,6 +93,19 @@ public protocol LogBytesReader: AnyObject, Sendable {
     func read(into buffer: UnsafeMutableRawBufferPointer, at lsn: LSN) throws(WALError) -> Int
     /// The first frame that begins in the segment, where the segment knows.
     func firstFrame(inSegment index: UInt64) throws(WALError) -> LSN?
+}
+
+/// What a store is after its end was cut off.
+public struct StoreTruncation: Sendable {
+    /// With the new epoch, which begins at the new end.
+    public var epochs: EpochTable
+    /// The segment that holds the end, where it exists.
+    public var lastSegment: (any LogSegment)?
+
+    public init(epochs: EpochTable, lastSegment: (any LogSegment)?) {
+        self.epochs = epochs
+        self.lastSegment = lastSegment
+    }
 }
 
 /// What a store found when it opened.

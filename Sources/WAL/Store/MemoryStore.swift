@@ -11,12 +11,12 @@ public final class MemoryStore: LogStore {
         var durable = LSN.zero
         var isOpen = false
         var maxRecordSize: Int?
+        var epochs: EpochTable
     }
 
     private let logID: LogID
-    private let epochs: EpochTable
     private let segmentSize: Int
-    private let state = Mutex(State())
+    private let state: Mutex<State>
 
     /// `segmentSize` in bytes, a multiple of 4096, at most 1 GiB.
     public init(segmentSize: Int = 1 << 20) {
@@ -25,7 +25,7 @@ public final class MemoryStore: LogStore {
         logID = .random(using: &generator)
         let epoch = Epoch(number: 1, id: .random(using: &generator), start: .zero)
         guard let epochs = EpochTable([epoch]) else { preconditionFailure("one epoch is a history") }
-        self.epochs = epochs
+        state = Mutex(State(epochs: epochs))
         self.segmentSize = segmentSize
     }
 
@@ -42,7 +42,7 @@ public final class MemoryStore: LogStore {
             state.segments = state.segments.filter { $0.key <= last }
             if let segment = state.segments[last] { segment.zero(from: Int(end.rawValue % UInt64(segmentSize))) }
             return StoreOpening(
-                logID: logID, epochs: epochs, segmentSize: segmentSize, maxRecordSize: maxRecordSize,
+                logID: logID, epochs: state.epochs, segmentSize: segmentSize, maxRecordSize: maxRecordSize,
                 end: end, lastSegment: state.segments[last], isReplica: false,
                 report: RecoveryReport(floor: end, end: end))
         }
@@ -67,8 +67,8 @@ public final class MemoryStore: LogStore {
     public var headLSN: LSN { state.withLock { $0.head } }
 
     public func truncateBefore(_ lsn: LSN, durable: LSN) throws(WALError) -> LSN {
-        let (head, held) = state.withLock { state in
-            (state.head, min(lsn, state.pins.values.min() ?? lsn))
+        let (head, held, epochs) = state.withLock { state in
+            (state.head, min(lsn, state.pins.values.min() ?? lsn), state.epochs)
         }
         guard held > head else { return head }
         let frames = FrameChecksums(logID: logID, epochs: epochs)
@@ -81,6 +81,29 @@ public final class MemoryStore: LogStore {
             let first = state.head.rawValue / UInt64(segmentSize)
             state.segments = state.segments.filter { $0.key >= first }
             return state.head
+        }
+    }
+
+    public func truncateAfter(_ kept: Range<LSN>, letGo: () throws(WALError) -> Void) throws(WALError) -> StoreTruncation {
+        let end = kept.upperBound
+        var generator = SystemRandomNumberGenerator()
+        let id = EpochID.random(using: &generator)
+        try state.withLock { state throws(WALError) in
+            guard kept.lowerBound >= state.head else { throw .positionLost(head: state.head) }
+            if let pin = state.pins.first(where: { $0.value > end }) {
+                throw .locked(holder: "the pin \(pin.key), which is at LSN \(pin.value)")
+            }
+        }
+        try letGo()
+        return state.withLock { state in
+            let last = end.rawValue / UInt64(segmentSize)
+            let segment = state.segments[last]?.copy(upTo: Int(end.rawValue % UInt64(segmentSize)))
+            state.segments = state.segments.filter { $0.key < last }
+            // A segment that only begins where the log ends is made when it is needed.
+            if end.rawValue % UInt64(segmentSize) != 0 { state.segments[last] = segment }
+            state.durable = end
+            state.epochs.begin(Epoch(number: state.epochs.current.number + 1, id: id, start: end))
+            return StoreTruncation(epochs: state.epochs, lastSegment: state.segments[last])
         }
     }
 
@@ -145,6 +168,15 @@ public final class MemoryStore: LogStore {
 
     func zero(from offset: Int) {
         unsafe (base + offset).initializeMemory(as: UInt8.self, repeating: 0, count: size - offset)
+    }
+
+    /// A new segment with the first `count` bytes: whoever still reads this one is not disturbed.
+    func copy(upTo count: Int) -> MemorySegment {
+        let copy = MemorySegment(size: size)
+        // SAFETY: `count` is less than the size of both.
+        unsafe copy.base.copyMemory(from: base, byteCount: count)
+        copy.noteFirstFrame(firstFrame)
+        return copy
     }
 
     func flush() {}

@@ -9,13 +9,13 @@ import TestSupport
 final class CrashSimulation: Sendable {
     struct Effort: Sendable {
         /// Up to so many unsynced things, all combinations.
-        var enumeratedMax = 4
+        var enumeratedMax = 3
         /// Otherwise, and for torn pages, so many at random.
         var randomCrashes = 2
         /// Of so many disks that were looked at, one has its recovery cut, too.
-        var nestedEvery = 200
+        var nestedEvery = 400
         /// Of so many disks of lost power, one goes on and loses power again; those of killed processes all do, because they are not what was synced.
-        var thoroughEvery = 4
+        var thoroughEvery = 8
 
         static let quick = Effort()
         static let full = Effort(enumeratedMax: 10, randomCrashes: 16, nestedEvery: 20, thoroughEvery: 1)

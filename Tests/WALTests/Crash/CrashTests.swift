@@ -11,7 +11,7 @@ import WAL
     static let isLong = number("WALSHIP_CRASH_SEEDS") != nil
     static let seeds: [UInt64] = {
         let first = number("WALSHIP_CRASH_FIRST") ?? 1
-        return (first..<first + (number("WALSHIP_CRASH_SEEDS") ?? 4)).map { UInt64($0) }
+        return (first..<first + (number("WALSHIP_CRASH_SEEDS") ?? 2)).map { UInt64($0) }
     }()
     private static let effort = isLong ? CrashSimulation.Effort.full : .quick
 

@@ -454,6 +454,65 @@ import TestSupport
         }
     }
 
+    /// Facts that no writer of ours leaves, but that mean something all the same: the log ends at discardFrom at most, and where it ends before that.
+    @Test func discardFromBeyondTheEndOrBelowTheFloorEndsTheLogWhereBothAllow() throws {
+        for (floor, discard, expected) in [(10, 70, 50), (10, 30, 30), (40, 20, 20), (50, 50, 50)] {
+            for keptInBoot in [true, false] {
+                for isCopied in [false, true] {
+                    let first = LogFixture()
+                    let lsns = try first.fill(50) + [LSN(50 * 208)]
+                    var fixture = keptInBoot ? first : LogFixture(first.machine.crash(choosing: DropEverything()))
+                    let control = try ControlFile.open(LogPaths(directory: "/log"), fixture.machine, writable: true)
+                    var facts = try control.requireFacts()
+                    let cut = discard < 50 ? lsns[discard] : LSN(UInt64(discard) * 208)
+                    facts.floor = lsns[floor]
+                    facts.discardFrom = cut
+                    _ = try control.writeFacts(facts, epochs: try control.epochTable(facts))
+                    control.close()
+                    if isCopied { fixture = try fixture.copy(to: "/copy") }
+                    let before = try fixture.contents()
+                    let name: Comment = "floor \(floor), discard from \(discard), same boot \(keptInBoot), copied \(isCopied)"
+                    let reader = try LogReader.open(directory: fixture.directory, fileSystem: fixture.machine, time: SimulatedTimeSource())
+                    #expect(try reader.durableLSN <= cut, name)
+                    reader.close()
+                    let log = try fixture.open()
+                    #expect(log.isReplica == isCopied && log.endLSN == lsns[expected], name)
+                    #expect(try log.records().map(\.lsn) == Array(lsns[..<expected]), name)
+                    try log.close()
+                    if isCopied {
+                        #expect(try fixture.contents() == before, name)
+                    } else {
+                        let again = try fixture.open()
+                        #expect(again.endLSN == lsns[expected] && again.recoveryReport.discardReason == nil, name)
+                        #expect(try again.append([1]) == lsns[expected])
+                        try again.close()
+                    }
+                }
+            }
+        }
+    }
+
+    /// The facts were written and not synced when their writer was killed: they are in the page cache, and power loss takes them back.
+    @Test func factsThatAreInThePageCacheOnlyAreWrittenAgainBeforeAnythingRestsOnThem() throws {
+        let fixture = LogFixture()
+        let lsns = try fixture.fill(100)
+        let control = try ControlFile.open(LogPaths(directory: "/log"), fixture.machine, writable: true)
+        var facts = try control.requireFacts()
+        facts.head = lsns[60]
+        facts.generation += 1
+        try control.file.write(facts.encode(), at: UInt64(Facts.page(ofGeneration: facts.generation) * 4096))
+        control.close()
+        let killed = LogFixture(fixture.machine.kill())
+        let log = try killed.open()
+        #expect(log.headLSN == lsns[60])
+        #expect(try killed.machine.list("/log").allSatisfy { SegmentName(fileName: $0).map { $0.index >= lsns[60].rawValue / 4096 } ?? true })
+        let crashed = LogFixture(killed.machine.crash(choosing: DropEverything()))
+        let again = try crashed.open()
+        #expect(try again.records().map(\.lsn) == Array(lsns[60...]))
+        try again.close()
+        try log.close()
+    }
+
     @Test func aCopiedDirectoryIsAReplicaAndStaysAsItIs() throws {
         let fixture = LogFixture()
         let lsns = try fixture.fill()

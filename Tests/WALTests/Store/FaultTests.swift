@@ -287,6 +287,11 @@ private final class WatchfulStore: LogStore {
     func noteStopped() {}
     var headLSN: LSN { base.headLSN }
     func truncateBefore(_ lsn: LSN, durable: LSN) throws(WALError) -> LSN { try base.truncateBefore(lsn, durable: durable) }
+    func truncateAfter(_ kept: Range<LSN>, letGo: () throws(WALError) -> Void) throws(WALError) -> StoreTruncation {
+        var result = try base.truncateAfter(kept, letGo: letGo)
+        result.lastSegment = result.lastSegment.map { Segment($0, self) }
+        return result
+    }
     func pin(_ name: String, at lsn: LSN, durable: LSN) throws(WALError) { try base.pin(name, at: lsn, durable: durable) }
     func unpin(_ name: String) { base.unpin(name) }
     func close(durable: LSN, clean: Bool) { base.close(durable: durable, clean: clean) }

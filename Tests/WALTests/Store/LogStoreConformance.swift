@@ -139,6 +139,69 @@ import WAL
     }
 
     @Test(arguments: StoreKind.allCases)
+    func theEndIsCutOffAfterAnyRecordAndTheLogGoesOn(_ kind: StoreKind) throws {
+        // Frames within a segment, over several, and ending on a boundary (the last four: 4096 bytes together).
+        let sizes = [0, 5, 4000, 67, 12_280, 300, 20_000, 1, 200, 5979, 4088, 1016, 1016, 1016, 1016]
+        for kept in sizes.indices {
+            try kind.run { place in
+                var log = try place.open()
+                let lsns = try sizes.indices.map { try log.append(sampleRecord($0, count: sizes[$0])) }
+                if kept % 2 == 0 { try log.sync() }
+                let end = lsns[kept].advanced(by: UInt64(sizes[kept] + 8))
+                try log.truncateAfter(lsns[kept])
+                #expect(log.endLSN == end && log.durableLSN == end && log.writtenLSN == end, "after record \(kept)")
+                #expect(log.epochs.current == Epoch(number: 2, id: log.epochs.current.id, start: end))
+                #expect(log.epochs.current.id != log.epochs.epochs[0].id)
+                let expected = (0...kept).map { sampleRecord($0, count: sizes[$0]) }
+                #expect(try log.records().map(\.data) == expected, "after record \(kept)")
+                let more = (0..<4).map { sampleRecord(100 + $0, count: [3000, 0, 9000, 40][$0]) }
+                #expect(try log.append(more[0]) == end)
+                for data in more.dropFirst() { try log.append(data) }
+                #expect(try log.sync() == log.endLSN)
+                for round in 0..<2 {
+                    #expect(try log.records().map(\.data) == expected + more, "after record \(kept), round \(round)")
+                    try log.close()
+                    log = try place.open(.init(verify: .full))
+                    #expect(log.epochs.current.number == 2 && log.recoveryReport.bytesDiscarded == 0)
+                }
+                #expect(try log.iterFrom(end).map { try $0.get().data } == more)
+                #expect(try log.truncateBefore(end) == end)
+                #expect(try log.records().map(\.data) == more)
+                try log.close()
+            }
+        }
+    }
+
+    @Test(arguments: StoreKind.allCases)
+    func truncatingTheEndIsRefusedOffRecordsAndAbovePins(_ kind: StoreKind) throws {
+        try kind.run { place in
+            let log = try place.open()
+            #expect(throws: WALError.self, "an empty log has no record to end with") { try log.truncateAfter(.zero) }
+            let lsns = try (0..<60).map { try log.append(sampleRecord($0, count: 200)) }
+            let end = try log.sync()
+            try log.pin("app", at: lsns[30])
+            for lsn in [lsns[40].advanced(by: 1), lsns[40].advanced(by: 8), end, end.advanced(by: 500)] {
+                #expect("LSN \(lsn)") { try log.truncateAfter(lsn) } throws: {
+                    guard case .encoding? = $0 as? WALError else { return false }
+                    return true
+                }
+            }
+            #expect("a pin") { try log.truncateAfter(lsns[28]) } throws: {
+                guard case .locked? = $0 as? WALError else { return false }
+                return true
+            }
+            #expect(log.endLSN == end && log.epochs.current.number == 1)
+            #expect(try log.records().count == 60)
+            // The pin is exactly where the log ends then.
+            try log.truncateAfter(lsns[29])
+            #expect(log.endLSN == lsns[30])
+            #expect(try log.truncateBefore(log.endLSN) == lsns[30])
+            try log.close()
+            #expect(throws: WALError.stopped(cause: .closed)) { try log.truncateAfter(lsns[29]) }
+        }
+    }
+
+    @Test(arguments: StoreKind.allCases)
     func tooLargeRecordsChangeNothingAndTheMaximumIsOnlyRaised(_ kind: StoreKind) throws {
         try kind.run { place in
             var log = try place.open(LogConfiguration(maxRecordSize: 100))

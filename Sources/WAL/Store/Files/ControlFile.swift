@@ -108,7 +108,9 @@ final class ControlFile: Sendable {
             }
         }
         let errors = copies.compactMap { if case .failure(let error) = $0 { error } else { nil } }
-        return FactsFound(facts: Facts.choose(copies), errors: errors, isCopied: Facts.choose(copies)?.controlInode != inode)
+        return FactsFound(
+            facts: Facts.choose(copies), errors: errors, isCopied: Facts.choose(copies)?.controlInode != inode,
+            isSettled: Facts.areSettled(copies))
     }
 
     /// The facts, where somebody who cannot repair them needs them.
@@ -143,10 +145,24 @@ final class ControlFile: Sendable {
     /// Writes `facts` to both copies, one after the other, each synced: they are in effect on return and survive the loss of either copy.
     /// `epochs` is the whole history; what does not fit goes to a file of its own first. On an error the facts before it still hold.
     func writeFacts(_ facts: Facts, epochs: EpochTable) throws(WALError) -> Facts {
+        try write(try arrange(facts, epochs: epochs))
+    }
+
+    /// Facts that are ready to be written: the epochs that do not fit into them are in a file of their own.
+    struct ArrangedFacts {
+        fileprivate var facts: Facts
+        fileprivate let oldFile: UInt64?
+    }
+
+    /// The first half of `writeFacts`, which may fail for lack of space and changes nothing that is in effect.
+    func arrange(_ facts: Facts, epochs: EpochTable) throws(WALError) -> ArrangedFacts {
         var facts = facts
         let needed = epochs.entries(neededFor: facts.head)
         let inPlace = Array(needed.suffix(FormatLimits.epochsInPlace))
         let older = Array(needed.dropLast(inPlace.count))
+        guard older.count <= FormatLimits.epochsInFile else {
+            throw .encoding(reason: "the log has \(needed.count) epochs, more than can be kept: truncate its beginning first")
+        }
         let oldFile = facts.epochsFile
         facts.epochs = inPlace
         facts.epochsFile = nil
@@ -156,6 +172,13 @@ final class ControlFile: Sendable {
             try writeEpochFile(epochFile)
             facts.epochsFile = generation
         }
+        return ArrangedFacts(facts: facts, oldFile: oldFile)
+    }
+
+    /// The second half: needs no space. On an error the facts before it hold, or these.
+    func write(_ arranged: ArrangedFacts) throws(WALError) -> Facts {
+        var facts = arranged.facts
+        let oldFile = arranged.oldFile
         for _ in 0..<2 {
             facts.generation += 1
             try file.write(facts.encode(), at: UInt64(Facts.page(ofGeneration: facts.generation) * 4096))
@@ -195,6 +218,9 @@ struct FactsFound: Sendable {
     var errors: [FormatError]
     /// The control file's inode is not the one in the facts: the directory was copied.
     var isCopied: Bool
+    /// Both copies say the same, so what they say is durable: the second is written once the first has been synced. Where they differ, whoever wrote the
+    /// newer one was interrupted, or its sync failed: it may be in the page cache only, and is written again before anything rests on it.
+    var isSettled: Bool
 
     func describeDamage(_ path: String) -> String {
         "both copies of the facts in \(path) are damaged (\(errors.map { "\($0)" }.joined(separator: "; "))); restore the log from the archive"

@@ -11,7 +11,7 @@ public class FileBackedStore: LogStore, @unchecked Sendable {
         let lock: any File
         let control: ControlFile
         let medium: any LogMedium
-        let epochs: EpochTable
+        var epochs: EpochTable
         let maxRecordSize: Int
         /// Of a replica, whose live page says nothing; nobody moves it.
         let replicaHead: LSN?
@@ -155,6 +155,8 @@ public class FileBackedStore: LogStore, @unchecked Sendable {
     private func raiseFloor(to durable: LSN, _ opened: Opened) throws(WALError) {
         try LogLock.underMaintenance(paths, fileSystem, time) { () throws(WALError) in
             var facts = try opened.control.requireFacts()
+            // After a truncation of the end that failed the facts may be of another end than this process knows: the next opening tells.
+            guard facts.discardFrom == nil, facts.epochs.last == opened.epochs.current else { return }
             guard facts.floor < durable else { return }
             facts.floor = durable
             _ = try opened.control.writeFacts(facts, epochs: opened.epochs)
@@ -262,6 +264,30 @@ public class FileBackedStore: LogStore, @unchecked Sendable {
     public func truncateBefore(_ lsn: LSN, durable: LSN) throws(WALError) -> LSN {
         let opened = current
         return try truncation(opened).truncateBefore(lsn, durable: durable)
+    }
+
+    public func truncateAfter(_ kept: Range<LSN>, letGo: () throws(WALError) -> Void) throws(WALError) -> StoreTruncation {
+        let opened = current
+        let epochs = try SuffixTruncation(
+            paths: paths, fileSystem: fileSystem, time: time, control: opened.control, medium: opened.medium, slots: slots,
+            lock: opened.lock
+        ).truncateAfter(kept, letGo: letGo)
+        do throws(WALError) {
+            let index = kept.upperBound.rawValue / opened.medium.windowSize
+            let last = try opened.medium.windows().contains(index) ? try openSegment(index, opened.medium) : nil
+            notes.withLock { notes in
+                notes?.cellDurable = kept.upperBound
+                notes?.flushedDurable = kept.upperBound
+                notes?.durable = kept.upperBound
+                notes?.times = TimeIndexWriter(paths: paths, fileSystem: fileSystem, logID: opened.control.identity.logID)
+                notes?.segments = last.map { [index: $0] } ?? [:]
+            }
+            // Last: until then this process does not know the log's end for certain.
+            self.opened.withLock { $0?.epochs = epochs }
+            return StoreTruncation(epochs: epochs, lastSegment: last)
+        } catch {
+            throw .stopped(cause: StopCause(error))
+        }
     }
 
     public func pin(_ name: String, at lsn: LSN, durable: LSN) throws(WALError) {

@@ -4,7 +4,8 @@ import Synchronization
 ///
 /// The descriptor is opened once, before the first byte, and shared by all windows. It changes when a cut replaces the file.
 final class GrowingFile: LogMedium, @unchecked Sendable {
-    // `file` is set while the log opens, before any other thread knows of this object.
+    // `file` is set by `finish` only: while the log opens, before any other thread knows of this object, or while nobody appends, makes windows or
+    // flushes.
     /// Bytes by which the file grows.
     static let windowBytes: UInt64 = 1 << 20
 
@@ -119,6 +120,11 @@ final class GrowingFile: LogMedium, @unchecked Sendable {
         try fileSystem.syncDirectory(paths.directory)
         file.close()
         file = try fileSystem.open(path, .readWrite)
+    }
+
+    func discard(_ cut: PreparedCut) {
+        // Best effort: the next opening removes what is left.
+        try? fileSystem.unlink(path + ".tmp")
     }
 
     /// LSNs are offsets in the one file: its prefix is forgotten, its space stays.

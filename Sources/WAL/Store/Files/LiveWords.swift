@@ -72,6 +72,12 @@ final class LiveWords: Sendable {
         self.boot = boot
     }
 
+    /// The log ends at `end`, durably: also where it ended later before.
+    func setEnd(_ end: LSN) {
+        durable = end
+        written = end
+    }
+
     func unmap() { mapping.unmap() }
 }
 

@@ -37,6 +37,21 @@ enum LogLock {
         return file
     }
 
+    /// Runs `body` while no reader or sidecar is attached, and none can attach. `lock` is the writer's.
+    static func withNobodyAttached<T>(_ lock: any File, _ body: () throws(WALError) -> T) throws(WALError) -> T {
+        guard try lock.tryLock(byte: attachedByte, .exclusive) else {
+            throw .locked(holder: "a reader or sidecar that is attached; the log's end is truncated when every one has detached")
+        }
+        let result: Result<T, WALError> = Result { () throws(WALError) in try body() }
+        do throws(WALError) {
+            try lock.unlock(byte: attachedByte)
+        } catch {
+            // Not taken for a refusal: what was done is done.
+            if case .success = result { throw .stopped(cause: StopCause(error)) }
+        }
+        return try result.get()
+    }
+
     /// Who writes now; nil when nobody does.
     static func writer(_ paths: LogPaths, _ fileSystem: any FileSystem) throws(WALError) -> String? {
         guard try fileSystem.status(paths.lock) != nil else { return nil }

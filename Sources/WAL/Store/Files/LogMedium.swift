@@ -17,6 +17,8 @@ protocol LogMedium: Sendable {
     func prepareCut(from start: LSN, to end: LSN, firstFrames: [UInt64: LSN]) throws(WALError) -> PreparedCut
     /// … and this one takes the copy into use and removes everything after it, highest first, durably.
     func finish(_ cut: PreparedCut) throws(WALError)
+    /// … or this one forgets the copy.
+    func discard(_ cut: PreparedCut)
     /// Removes the windows that lie wholly below `head`, ascending, durably.
     func removeWindows(below head: LSN) throws(WALError)
     /// Removes the windows from `index` on, highest first, durably.

@@ -19,7 +19,8 @@ struct LogOpener {
         var facts: Facts
         var epochs: EpochTable
         var isCopied: Bool
-        /// The facts are other than what is stored, or one copy is damaged: to be written once the tail has been accepted, too.
+        /// The facts are other than what is stored, one copy is damaged, or they may not be durable (`FactsFound.isSettled`): to be written once the
+        /// tail has been accepted, too, and before anything rests on them.
         var factsAreDue: Bool
     }
 
@@ -123,7 +124,7 @@ struct LogOpener {
             }
             return Admitted(
                 control: control, facts: facts, epochs: epochs, isCopied: found.isCopied,
-                factsAreDue: repairFacts || facts.maxRecordSize != stored)
+                factsAreDue: repairFacts || !found.isCopied && !found.isSettled || facts.maxRecordSize != stored)
         }
     }
 

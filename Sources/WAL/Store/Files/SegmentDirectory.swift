@@ -146,11 +146,15 @@ struct SegmentDirectory: LogMedium {
                 try copy(index, upTo: keep, firstFrame: firstFrames[index])
             }
         } catch {
-            // Best effort: the next opening removes what is left.
-            for index in windows { try? fileSystem.unlink(temporary(index)) }
+            discard(PreparedCut(end: end, windows: windows))
             throw error
         }
         return PreparedCut(end: end, windows: windows)
+    }
+
+    func discard(_ cut: PreparedCut) {
+        // Best effort: the next opening removes what is left.
+        for index in cut.windows { try? fileSystem.unlink(temporary(index)) }
     }
 
     private func temporary(_ index: UInt64) -> String { paths.segment(index) + ".tmp" }
@@ -175,6 +179,7 @@ struct SegmentDirectory: LogMedium {
         try removeWindows(from: (cut.end.rawValue + windowSize - 1) / windowSize)
         for index in cut.windows { try fileSystem.rename(temporary(index), to: paths.segment(index)) }
         if !cut.windows.isEmpty { try fileSystem.syncDirectory(paths.directory) }
+        try TimeIndexWriter.cut(paths, fileSystem, logID: logID, windowSize: windowSize, to: cut.end)
     }
 
     func removeWindows(below head: LSN) throws(WALError) {

@@ -39,6 +39,25 @@ struct TimeIndexWriter: Sendable {
         }
     }
 
+    /// Removes the entries above `end`, durably: what they speak of was cut off, and other records take those LSNs. A file that means nothing stays.
+    static func cut(
+        _ paths: LogPaths, _ fileSystem: any FileSystem, logID: LogID, windowSize: UInt64, to end: LSN
+    ) throws(WALError) {
+        guard end > .zero else { return }
+        let index = (end.rawValue - 1) / windowSize
+        guard let size = try fileSystem.status(paths.times(index))?.size else { return }
+        let file = try fileSystem.open(paths.times(index), .readWrite)
+        defer { file.close() }
+        let bytes = try file.bytes(at: 0, count: Int(min(size, UInt64(FormatLimits.timesFileMax))))
+        guard let decoded = try? TimeIndexDecoder.decode(bytes, expecting: logID, index: index) else { return }
+        let kept = decoded.entries.prefix { $0.lsn <= end }
+        guard kept.count < decoded.entries.count else { return }
+        var encoder = TimeIndexEncoder(logID: logID, index: index)
+        let count = kept.reduce(TimeIndexEncoder.headerSize) { $0 + encoder.append($1).count }
+        try file.truncate(to: UInt64(count))
+        try file.sync()
+    }
+
     private mutating func open(_ index: UInt64) throws(WALError) {
         current?.file.close()
         current = nil

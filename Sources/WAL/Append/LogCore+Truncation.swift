@@ -1,0 +1,50 @@
+import Synchronization
+
+/// Cutting off the end of the log: the one time that the tail goes back and the epoch changes.
+extension LogCore {
+    /// Ends the log with the frame `kept`, which is durable, in a new epoch; see `WriteAheadLog.truncateAfter`. Appends wait meanwhile.
+    func truncateAfter(_ kept: Range<LSN>, history: LogHistory) throws(WALError) {
+        try withFrozenTail { (frozen: inout FrozenTail) throws(WALError) in
+            var refusal: WALError?
+            // Nobody flushes meanwhile; an error that leaves here is final for the log.
+            try committer.betweenFlushes { () throws(WALError) in
+                if let cause = committer.stopCause { throw .stopped(cause: cause) }
+                do throws(WALError) {
+                    let cut = try store.truncateAfter(kept) { () throws(WALError) in
+                        // The store removes the files of both. Only now, so that a refusal costs nothing.
+                        try preparer.withdraw()
+                        for segment in active.takeAll() { try segment.release() }
+                    }
+                    frozen.allocation.publishedEnd = try begin(cut, at: kept.upperBound, history: history)
+                } catch .stopped(let cause) {
+                    throw .stopped(cause: cause)
+                } catch {
+                    refusal = error
+                }
+            }
+            if let refusal { throw refusal }
+            frozen.goOn(at: kept.upperBound, with: FrameChecksum(logID: logID, epoch: history.epochs.current.id))
+        }
+    }
+
+    /// Returns up to where segments are published.
+    private func begin(_ cut: StoreTruncation, at end: LSN, history: LogHistory) throws(WALError) -> UInt64 {
+        active.noteOpened(end: end.rawValue)
+        var publishedEnd = end.rawValue
+        if let last = cut.lastSegment {
+            let index = end.rawValue / segmentSize
+            do throws(WALError) {
+                try active.publish(last, index: index)
+            } catch {
+                throw .stopped(cause: StopCause(error))
+            }
+            publishedEnd = (index + 1) * segmentSize
+        }
+        // The next append comes by the slow path, as after opening.
+        allocatedEnd.store(end.rawValue, ordering: .sequentiallyConsistent)
+        // In this order: whoever asks for durability after the waiters were told finds the history changed.
+        history.begin(cut.epochs)
+        committer.cut(at: end)
+        return publishedEnd
+    }
+}

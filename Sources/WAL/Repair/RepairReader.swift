@@ -1,0 +1,68 @@
+import Glibc
+
+/// Reads a log's bytes whatever its feet say, with some segments replaced in memory. One thread at a time.
+final class RepairReader: LogBytesReader, @unchecked Sendable {
+    // Used by one thread at a time, as LogBytesReader demands.
+    private let directory: SegmentDirectory
+    /// All bytes of each replaced segment.
+    private let contents: [UInt64: [UInt8]]
+    private var current: (index: UInt64, file: any File)?
+
+    init(directory: SegmentDirectory, contents: [UInt64: [UInt8]] = [:]) {
+        self.directory = directory
+        self.contents = contents
+    }
+
+    deinit { current?.file.close() }
+
+    func read(into buffer: UnsafeMutableRawBufferPointer, at lsn: LSN) throws(WALError) -> Int {
+        var filled = 0
+        while filled < buffer.count {
+            let position = lsn.rawValue + UInt64(filled)
+            let index = position / directory.windowSize
+            let offset = position % directory.windowSize
+            let count = min(buffer.count - filled, Int(directory.windowSize - offset))
+            let part = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[filled..<filled + count])
+            let got: Int
+            if let bytes = contents[index] {
+                unsafe bytes.withUnsafeBytes { all in
+                    unsafe part.copyMemory(from: UnsafeRawBufferPointer(rebasing: all[Int(offset)..<Int(offset) + count]))
+                }
+                got = count
+            } else if let file = try open(index) {
+                got = unsafe try file.read(into: part, at: offset)
+            } else {
+                return filled
+            }
+            filled += got
+            if got < count { return filled }
+        }
+        return filled
+    }
+
+    /// What the feet of intact files say; nothing of the others, nor of those that are replaced.
+    func firstFrame(inSegment index: UInt64) throws(WALError) -> LSN? {
+        guard contents[index] == nil else { return nil }
+        do throws(WALError) {
+            guard case .success(let cell) = try directory.foot(index).firstFrame else { return nil }
+            return cell?.lsn
+        } catch where error.isMissingFile {
+            return nil
+        } catch .corruption {
+            return nil
+        }
+    }
+
+    private func open(_ index: UInt64) throws(WALError) -> (any File)? {
+        if let current, current.index == index { return current.file }
+        current?.file.close()
+        current = nil
+        do throws(WALError) {
+            let file = try directory.fileSystem.open(directory.paths.segment(index), .read)
+            current = (index, file)
+            return file
+        } catch where error.isMissingFile {
+            return nil
+        }
+    }
+}
