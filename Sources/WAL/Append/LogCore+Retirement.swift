@@ -13,7 +13,6 @@ extension LogCore {
         try releaseDurable()
         let (end, durable) = (endLSN.rawValue, committer.durable.rawValue)
         let full = active.entries.filter { ($0.index + 1) * segmentSize <= end && ($0.index + 1) * segmentSize > durable }
-        // The end may be cut off meanwhile, and go on in other segments of the same indices.
         let waiting = full.map { SegmentBacklog.Full(index: $0.index, isWrittenOut: $0.isWrittenOut) }
         switch SegmentBacklog.decide(waiting, segmentSize: segmentSize) {
         case .leave: return false
@@ -22,6 +21,7 @@ extension LogCore {
             try committer.betweenFlushes { () throws(WALError) in
                 // Somebody else may have flushed it and let it go meanwhile, or have met the error that this flush would not be told.
                 if let cause = committer.stopCause { throw .stopped(cause: cause) }
+                // The end may be cut off meanwhile, and go on in other segments of the same indices.
                 guard let segment = active.entry(index)?.segment, full.contains(where: { $0.segment === segment }) else { return }
                 try segment.flush()
                 active.noteWrittenOut(index)

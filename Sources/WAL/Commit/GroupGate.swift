@@ -1,5 +1,3 @@
-import CLinux
-import Glibc
 import Synchronization
 
 /// Where the threads of a group of commits sleep, and are told together: one futex(2) call wakes a whole group, however many there are.
@@ -53,9 +51,7 @@ import Synchronization
             if over >= group { return .over }
             if mayLead && askedGroup.load(ordering: .acquiring) == group { return .asked }
             // SAFETY: Atomic<UInt32> has the layout of UInt32, and the word outlives the wait: the caller holds this object.
-            let address = unsafe UnsafeRawPointer(bell(group)).assumingMemoryBound(to: UInt32.self)
-            let status = unsafe walship_futex_wait(address, seen, Parker.roundMax)
-            precondition([0, EAGAIN, ETIMEDOUT, EINTR].contains(status), "futex(2) failed with errno \(status)")
+            unsafe Futex.wait(UnsafeRawPointer(bell(group)), while: seen)
         }
     }
 
@@ -82,6 +78,6 @@ import Synchronization
 
     private func ring(_ group: UInt64, count: Int32) {
         unsafe bell(group).pointee.add(1, ordering: .acquiringAndReleasing)
-        unsafe walship_futex_wake(UnsafeRawPointer(bell(group)).assumingMemoryBound(to: UInt32.self), count)
+        unsafe Futex.wake(UnsafeRawPointer(bell(group)), count: count)
     }
 }

@@ -1,13 +1,9 @@
-import CLinux
-import Glibc
 import Synchronization
 
 /// A counting semaphore on which a thread waits, over futex(2) so that a timeout follows the monotonic clock. Any thread.
 @safe package final class Parker: Sendable {
     // SAFETY: allocated and initialised once here, freed in deinit; touched only as an atomic and by the kernel.
     private nonisolated(unsafe) let word: UnsafeMutablePointer<Atomic<UInt32>>
-    /// Nanoseconds of one wait in the kernel; a wait without an end of its own is made of these.
-    static let roundMax: UInt64 = 3_600_000_000_000
 
     package init() {
         unsafe word = .allocate(capacity: 1)
@@ -18,7 +14,7 @@ import Synchronization
 
     /// Waits for one `unpark`.
     package func park() {
-        while !park(nanoseconds: Parker.roundMax) {}
+        while !park(nanoseconds: Futex.roundMax) {}
     }
 
     /// Waits for one `unpark`, at most `nanoseconds`; false when the time ran out.
@@ -30,9 +26,7 @@ import Synchronization
             let waited = time.monotonic() - start
             guard waited < nanoseconds else { return false }
             // SAFETY: Atomic<UInt32> has the layout of UInt32, and the word outlives the wait: the caller holds this object.
-            let address = unsafe UnsafeRawPointer(word).assumingMemoryBound(to: UInt32.self)
-            let status = unsafe walship_futex_wait(address, 0, min(nanoseconds - waited, Parker.roundMax))
-            precondition([0, EAGAIN, ETIMEDOUT, EINTR].contains(status), "futex(2) failed with errno \(status)")
+            unsafe Futex.wait(UnsafeRawPointer(word), while: 0, nanoseconds: nanoseconds - waited)
         }
     }
 
@@ -50,7 +44,6 @@ import Synchronization
     /// Lets one waiter go on, now or when it comes.
     package func unpark() {
         unsafe word.pointee.add(1, ordering: .acquiringAndReleasing)
-        let address = unsafe UnsafeRawPointer(word).assumingMemoryBound(to: UInt32.self)
-        unsafe walship_futex_wake(address, 1)
+        unsafe Futex.wake(UnsafeRawPointer(word), count: 1)
     }
 }

@@ -24,6 +24,9 @@ import TestSupport
         func noteStopped() {}
         var headLSN: LSN { base.headLSN }
         func truncateBefore(_ lsn: LSN, durable: LSN) throws(WALError) -> LSN { try base.truncateBefore(lsn, durable: durable) }
+        func truncateAfter(_ kept: Range<LSN>, letGo: () throws(WALError) -> Void) throws(WALError) -> StoreTruncation {
+            try base.truncateAfter(kept, letGo: letGo)
+        }
         func pin(_ name: String, at lsn: LSN, durable: LSN) throws(WALError) { try base.pin(name, at: lsn, durable: durable) }
         func unpin(_ name: String) { base.unpin(name) }
         func close(durable: LSN, clean: Bool) { base.close(durable: durable, clean: clean) }
