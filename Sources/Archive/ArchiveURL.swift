@@ -1,6 +1,6 @@
 internal import Crypto
 
-/// What `--archive` says: `<base>/<log name>`, as `http(s)://host[:port]/…/name` or `file:///…/name`. Never with credentials.
+/// What `--archive` says: `<base>/<log name>`, as `http(s)://host[:port]/…/name`, `s3://bucket/…/name` or `file:///…/name`. Never with credentials.
 public struct ArchiveURL: Hashable, Sendable {
     /// Where the log's archive lies beside those of others.
     public let store: StoreURL

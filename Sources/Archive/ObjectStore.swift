@@ -33,7 +33,7 @@ public struct ObjectKey: Hashable, Sendable, Comparable, CustomStringConvertible
 /// Whoever calls decides about retries (`RetryState`) and about outcomes that are not known (`ArchiveError.outcome`).
 /// Missing parents (collections) are made by the store. Cancelling the task ends the transfer. Safe from any task.
 public protocol ObjectStore: Sendable {
-    /// A short name without credentials, for messages: `http://host:port/base`, `file:///dir`, `memory`.
+    /// A short name without credentials, for messages: `http://host:port/base`, `s3://bucket/prefix`, `file:///dir`, `memory`.
     var name: String { get }
 
     /// What the last probe found; the most cautious assumptions before it.
@@ -97,4 +97,6 @@ public struct StoreCapabilities: OptionSet, Hashable, Sendable {
     public static let list = StoreCapabilities(rawValue: 1 << 5)
     public static let move = StoreCapabilities(rawValue: 1 << 6)
     public static let rangeGet = StoreCapabilities(rawValue: 1 << 7)
+    /// S3: the checksum that is verified is `x-amz-checksum-crc32c`; without this it is Content-MD5.
+    public static let checksumCRC32C = StoreCapabilities(rawValue: 1 << 8)
 }

@@ -1,4 +1,4 @@
-/// A place below which logs have their archives: `http(s)://host[:port]/…` or `file:///…`.
+/// A place below which logs have their archives: `http(s)://host[:port]/…`, `s3://bucket/prefix` or `file:///…`.
 ///
 /// Never holds credentials: these come from the environment or from files, so that a URL can be shown anywhere.
 public struct StoreURL: Hashable, Sendable {
@@ -7,6 +7,7 @@ public struct StoreURL: Hashable, Sendable {
         case http(String)
         /// An absolute path without a slash at its end.
         case directory(String)
+        case s3(S3Place)
     }
 
     public let place: Place
@@ -21,7 +22,11 @@ public struct StoreURL: Hashable, Sendable {
             throw refuse("has a ? or # part", "percent-encode the character if it belongs to the path")
         }
         guard parts.userInfo == nil else {
-            throw refuse("has a user or password in it", "set http.username and http.password-file, or a bearer token")
+            throw refuse(
+                "has a user or password in it",
+                parts.scheme == "s3"
+                    ? "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use the shared credentials file"
+                    : "set http.username and http.password-file, or a bearer token")
         }
         var path = parts.path
         while path.hasSuffix("/") { path.removeLast() }
@@ -47,18 +52,29 @@ public struct StoreURL: Hashable, Sendable {
             // file://localhost/x and file:///x are one place.
             text = "file://\(path)"
         case "s3":
-            throw ArchiveError(
-                .unsupported, "the URL \(parts.printable) names an S3 store, which this version cannot use yet",
-                hint: "use an http://, https:// (PUT or WebDAV) or file:/// archive")
+            // Lower case only: another bucket than the one that was written must not be meant.
+            guard argument.dropFirst("s3://".count).prefix(while: { $0 != "/" }) == parts.authority else {
+                throw refuse("has upper-case letters in the bucket's name", "buckets have lower-case letters, digits, dots and hyphens")
+            }
+            // A key has one spelling: a slash within a segment would be another.
+            guard !segments.contains(where: { URLParts.percentDecoded($0)?.contains("/") ?? true }),
+                let s3 = S3Place(bucket: parts.authority, prefix: segments.compactMap { URLParts.percentDecoded($0) }.joined(separator: "/"))
+            else {
+                throw refuse(
+                    "names no bucket, or a prefix that keys cannot have",
+                    "write s3://bucket/prefix: 3 to 63 lower-case letters, digits, dots and hyphens, then at most \(S3Limits.prefixMax) bytes")
+            }
+            place = .s3(s3)
+            text = "s3://\(parts.authority)\(path)"
         default:
-            throw refuse("has an unknown scheme", "use http://, https:// or file:///")
+            throw refuse("has an unknown scheme", "use http://, https://, s3:// or file:///")
         }
     }
 
     /// The archive of a log below this place.
     public func archive(of log: LogName) -> ArchiveURL { ArchiveURL(store: self, logName: log) }
 
-    private static func isHostAndPort(_ authority: String) -> Bool {
+    static func isHostAndPort(_ authority: String) -> Bool {
         var host = Substring(authority)
         // The colon of a port follows the last bracket of an IPv6 address.
         if let colon = authority.lastIndex(of: ":"), authority[colon...].firstIndex(of: "]") == nil {

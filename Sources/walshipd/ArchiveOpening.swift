@@ -4,7 +4,7 @@ import Logging
 
 /// An archive that was named on the command line: its store and the log's name in it.
 ///
-/// Connection settings and credentials come from the environment (`WALSHIPD_HTTP_…`), as for `walshipd run`.
+/// Connection settings and credentials come from the environment (`WALSHIPD_HTTP_…`, `WALSHIPD_S3_…`, `AWS_…`), as for `walshipd run`.
 struct ArchiveOpening {
     let store: any ObjectStore
     let log: Archive.LogName
@@ -12,10 +12,13 @@ struct ArchiveOpening {
     let url: String
 
     /// Nothing is sent yet. Throws `.invalid` and `.unsupported` for a URL that cannot be used.
-    init(_ argument: String, environment: [String: String] = ProcessInfo.processInfo.environment) throws {
+    init(_ argument: String, _ options: S3Options, environment: [String: String] = ProcessInfo.processInfo.environment) throws {
         let url = try ArchiveURL(argument)
-        let http = try HTTPSettings(from: SettingReader(flags: [:], environment: environment, file: nil))
-        store = try StoreFactory(http: http, logger: StderrLogHandler.logger(level: .warning)).store(for: url.store)
+        let reader = SettingReader(flags: options.flags, environment: environment, file: nil)
+        let factory = StoreFactory(
+            http: try HTTPSettings(from: reader), s3: try S3Settings(from: reader), logger: StderrLogHandler.logger(level: .warning),
+            environment: environment)
+        store = try factory.store(for: url.store)
         log = url.logName
         self.url = url.text
     }

@@ -1,15 +1,24 @@
 import Archive
+import Foundation
 import Logging
 
 /// Makes stores from settings: the one place where every command gets the archive that a URL names.
 struct StoreFactory: Sendable {
     var http: HTTPSettings
+    var s3: S3Settings
     var uploadsInFlight: Int
     var logger: Logger
+    /// Where the keys of S3 stores are looked for.
+    var environment: [String: String]
 
     /// `uploadsInFlight` for each log that shares the store bounds its connections from below.
-    init(http: HTTPSettings, uploadsInFlight: Int = ShipSettings().uploadsInFlight, logger: Logger) {
+    init(
+        http: HTTPSettings, s3: S3Settings, uploadsInFlight: Int = ShipSettings().uploadsInFlight, logger: Logger,
+        environment: [String: String] = ProcessInfo.processInfo.environment
+    ) {
         self.http = http
+        self.s3 = s3
+        self.environment = environment
         self.uploadsInFlight = uploadsInFlight
         self.logger = logger
     }
@@ -18,11 +27,13 @@ struct StoreFactory: Sendable {
     func store(for url: StoreURL) throws(ArchiveError) -> any ObjectStore {
         switch url.place {
         case .directory(let path): try DirectoryStore(root: path)
-        case .http(let base): try HTTPStore(base: base, settings: settings())
+        case .http(let base): try HTTPStore(base: base, settings: httpSettings())
+        case .s3(let place): try S3Store(place, settings: s3Settings(), http: connection())
         }
     }
 
-    private func settings() -> Archive.HTTPSettings {
+    /// What holds for all that is spoken over HTTP.
+    private func connection() -> Archive.HTTPSettings {
         var settings = Archive.HTTPSettings()
         settings.connectTimeout = http.connectTimeout
         settings.stallTimeout = http.stallTimeout
@@ -33,6 +44,12 @@ struct StoreFactory: Sendable {
         settings.proxy = http.proxy
         settings.caFile = http.caFile
         settings.extraHeaders = http.headers.map { ($0.name, $0.value.value) }
+        return settings
+    }
+
+    /// With the user or token of plain HTTP and WebDAV stores.
+    private func httpSettings() -> Archive.HTTPSettings {
+        var settings = connection()
         if let credentials = http.credentials {
             let logger = logger
             settings.credentials = {
@@ -45,6 +62,18 @@ struct StoreFactory: Sendable {
                 }
             }
         }
+        return settings
+    }
+
+    private func s3Settings() -> Archive.S3Settings {
+        let source = S3CredentialSource(environment: environment)
+        var settings = Archive.S3Settings { () throws(ArchiveError) in try source.read() }
+        settings.endpoint = s3.endpoint
+        // The AWS tools' own names, so that what works with those works here; an empty one counts as none.
+        let regions = [s3.region, environment["AWS_REGION"], environment["AWS_DEFAULT_REGION"]]
+        settings.region = regions.compactMap { $0 }.first { !$0.isEmpty } ?? settings.region
+        settings.addressing = s3.addressing
+        settings.payloadSigning = s3.payload
         return settings
     }
 

@@ -169,7 +169,7 @@ import Testing
     @Test(arguments: [
         (
             "shipp: {}",
-            "w.yaml:1: shipp: unknown key; known here: logs, destinations, http, log, retry, ship, shutdown-deadline"
+            "w.yaml:1: shipp: unknown key; known here: logs, destinations, http, log, retry, s3, ship, shutdown-deadline"
         ),
         ("ship:\n  tail-intervall: 1s", "w.yaml:2: ship.tail-intervall: unknown key; known here: ship.tail-interval, "),
         ("ship: 1s", "w.yaml:1: ship: expected a section of settings below it"),
@@ -211,7 +211,7 @@ import Testing
         ),
         (
             "logs: [{path: /x}]\ndestinations: [{url: \"s3://b/p\"}]",
-            "w.yaml:2: destinations[0].url: 's3://b/p': the URL s3://b/p names an S3 store"
+            "w.yaml:2: destinations[0].url: 's3://b/p': the URL s3://b/p names no bucket"
         ),
         ("logs: [{path: /x}]", "w.yaml: destinations: no archive is named; give --archive, WALSHIPD_ARCHIVE, or destinations"),
         ("destinations: [{url: \"http://h\"}]", "w.yaml: logs: no log is named; give --log, WALSHIPD_LOG, or logs"),
@@ -369,6 +369,7 @@ import Testing
         // What is commented out as an example can be uncommented.
         let examples = [
             "ca-file: ", "proxy: ", "headers:", "  - \"X-Team", "username: ", "password-file: ", "bearer-token-file: ",
+            "endpoint: ", "region: ",
         ]
         var all: [String] = []
         for line in text.split(separator: "\n").map(String.init) {
@@ -377,6 +378,7 @@ import Testing
         }
         let keys: Set<SettingKey> = [
             .httpCAFile, .httpProxy, .httpHeaders, .httpUsername, .httpPasswordFile, .httpBearerTokenFile,
+            .s3Endpoint, .s3Region,
         ]
         #expect(try keys.isSubset(of: ConfigurationFile.parse(all.joined(separator: "\n"), path: path).settings.keys))
     }

@@ -4,7 +4,7 @@ internal import Synchronization
 ///
 /// Owns its place on the server, what was found out about it, and the credentials in use. Does not retry and does not decide what
 /// an unknown outcome means. Safe from any task.
-public final class HTTPStore: ObjectStore {
+public final class HTTPStore: ObjectStore, HTTPReading {
     /// The base URL: it holds no credentials.
     public let name: String
     let settings: HTTPSettings
@@ -65,97 +65,21 @@ public final class HTTPStore: ObjectStore {
     // MARK: Reading
 
     public func get(_ key: ObjectKey, range: Range<UInt64>?, limit: Int) async throws(ArchiveError) -> [UInt8] {
-        precondition(limit >= 0, "a limit of \(limit) bytes")
-        var request = request(.get, key)
-        request.responseLimit = limit
-        // A proxy that compresses on the way would change every digest.
-        request.headers.append(HTTPHeader("Accept-Encoding", "identity"))
-        guard let range else {
-            let response = try await exchange(request, key)
-            guard response.status == 200 else { throw HTTPStatus.error(response, to: request, key: key) }
-            return try whole(response, request, key)
-        }
-        guard !range.isEmpty else {
-            guard try await head(key) != nil else {
-                throw ArchiveError(.notFound, "nothing is at \(URLText.printable(request.url))", key: key)
-            }
-            return []
-        }
-        request.window = range
-        // A store that was probed and does not understand ranges is asked for everything at once.
-        let asks = !current.contains(.probed) || current.contains(.rangeGet)
-        if asks { request.headers.append(HTTPHeader("Range", "bytes=\(range.lowerBound)-\(range.upperBound - 1)")) }
-        let response = try await exchange(request, key)
-        switch response.status {
-        case 200:
-            let bytes = try whole(response, request, key)
-            // Some servers answer a range with 200 and only the part: then what was received is not the object's size.
-            if asks, try await head(key)?.size != response.bodyReceived {
-                throw wrong("answered 200 to a range, but not with the whole object", request, key)
-            }
-            return bytes
-        case 206 where asks:
-            return try part(response, of: range, request, key)
-        case 416 where asks:
-            // Nothing of the range exists: no bytes, if the object is there and really ends before it.
-            let total = response.header("content-range").flatMap { ContentRange($0)?.total }
-            let size = if let total { total } else { try await head(key)?.size }
-            guard let size, size <= range.lowerBound else { throw HTTPStatus.error(response, to: request, key: key) }
-            return []
-        default:
-            throw HTTPStatus.error(response, to: request, key: key)
-        }
+        try await read(key, range: range, limit: limit)
     }
 
     public func head(_ key: ObjectKey) async throws(ArchiveError) -> ObjectInfo? {
         let request = request(.head, key)
         let response = try await exchange(request, key)
         switch response.status {
-        case 200:
-            guard let size = response.contentLength else { throw wrong("did not say how long the object is", request, key) }
-            return ObjectInfo(size: size)
+        case 200: return try size(response, to: request, key)
         case 404, 410: return nil
-        default: throw HTTPStatus.error(response, to: request, key: key)
+        default: throw refusal(response, to: request, key: key)
         }
     }
 
-    /// The body of a 200, or of its window.
-    private func whole(_ response: HTTPResponse, _ request: HTTPRequest, _ key: ObjectKey) throws(ArchiveError) -> [UInt8] {
-        try checkEncoding(response, request, key)
-        guard response.header("content-range") == nil else { throw wrong("answered 200 with a part of the object", request, key) }
-        if let length = response.contentLength, length != response.bodyReceived {
-            throw wrong("announced \(length) bytes and sent \(response.bodyReceived)", request, key, .unreachable)
-        }
-        return response.body
-    }
-
-    private func part(
-        _ response: HTTPResponse, of range: Range<UInt64>, _ request: HTTPRequest, _ key: ObjectKey
-    ) throws(ArchiveError) -> [UInt8] {
-        try checkEncoding(response, request, key)
-        guard let header = response.header("content-range"), let content = ContentRange(header), let got = content.range else {
-            throw wrong("answered 206 without a Content-Range that can be read", request, key)
-        }
-        guard got.lowerBound == range.lowerBound, got.upperBound <= range.upperBound else {
-            throw wrong("answered with the bytes \(got), not \(range)", request, key)
-        }
-        guard got.upperBound == range.upperBound || content.total == got.upperBound else {
-            throw wrong("answered with the bytes \(got) only, though the object goes on", request, key)
-        }
-        guard UInt64(response.body.count) == got.upperBound - got.lowerBound else {
-            throw wrong("announced the bytes \(got) and sent \(response.body.count)", request, key, .unreachable)
-        }
-        return response.body
-    }
-
-    private func checkEncoding(_ response: HTTPResponse, _ request: HTTPRequest, _ key: ObjectKey) throws(ArchiveError) {
-        if let encoding = response.header("content-encoding"), encoding.lowercased() != "identity" {
-            throw wrong("answered in the encoding \(encoding), which was not asked for", request, key)
-        }
-    }
-
-    func wrong(_ what: String, _ request: HTTPRequest, _ key: ObjectKey?, _ code: ArchiveError.Code = .invalid) -> ArchiveError {
-        ArchiveError(code, "\(request.method.rawValue) \(URLText.printable(request.url)) \(what)", key: key)
+    func refusal(_ response: HTTPResponse, to request: HTTPRequest, key: ObjectKey?) -> ArchiveError {
+        HTTPStatus.error(response, to: request, key: key)
     }
 
     // MARK: Removing

@@ -241,10 +241,4 @@ extension HTTPStore {
         error.message += "; the temporary object \(temporary) may be left (\(failure.message))"
         return error
     }
-
-    /// Tidying up must also work when the task is cancelled already, which would end each request before it began: hence a task of
-    /// its own, awaited here.
-    func afterCancellation<T: Sendable>(_ work: @escaping @Sendable () async -> T) async -> T {
-        await Task { await work() }.value
-    }
 }

@@ -25,21 +25,12 @@ extension HTTPStore {
 }
 
 /// Finds out what a server does, by doing it. Each question is asked so that doubt gives the more cautious answer.
-struct HTTPProbe: Sendable {
+struct HTTPProbe: ProbeQuestions {
     let store: HTTPStore
     /// The collection, made for this probe alone, below which everything happens.
     let home: ObjectKey
 
-    /// Sent and cut in the middle: beyond what servers keep in memory before they open a file.
-    private static let cutSize = 256 << 10
-    /// How long to look for what a cut upload left. A server learns of the cut at once; one under load takes its time to act on
-    /// it, and does so for whole uploads too: hence so many times what one of those takes, within these bounds.
-    private static let lookFactor = 20
-    private static let lookMin: Duration = .seconds(1)
-    private static let lookMax: Duration = .seconds(15)
-
-    private func name(_ last: String) -> ObjectKey { ObjectKey("\(home.path)/\(last)") }
-    private var created: ObjectKey { name("created") }
+    var created: ObjectKey { name("created") }
     private var names: [ObjectKey] {
         [created, name("wrong-checksum"), name("right-checksum"), name("from"), name("to"), name("whole"), name("cut")]
     }
@@ -54,15 +45,6 @@ struct HTTPProbe: Sendable {
         if try await lists() { found.insert(.list) }
         if try await hidesCutUploads() { found.insert(.cutUploadsInvisible) }
         return found
-    }
-
-    /// The reply to a request, unless it says nothing about what the server can do.
-    private func ask(_ request: HTTPRequest) async throws(ArchiveError) -> HTTPResponse {
-        let response = try await store.exchange(request, home)
-        switch response.status {
-        case 401, 408, 429, 502, 503, 504: throw HTTPStatus.error(response, to: request, key: home)
-        default: return response
-        }
     }
 
     private func refusesSecondCollection() async throws(ArchiveError) -> Bool {
@@ -99,25 +81,6 @@ struct HTTPProbe: Sendable {
         let again = try await ask(store.putRequest(created, second, onlyIfAbsent: true))
         guard again.status == 412 else { return false }
         return try await content(of: created) == first
-    }
-
-    /// At most a few bytes; nil where nothing is.
-    private func content(of key: ObjectKey) async throws(ArchiveError) -> [UInt8]? {
-        do throws(ArchiveError) {
-            return try await store.get(key, range: nil, limit: HTTPProbe.cutSize)
-        } catch {
-            guard error.code == .notFound else { throw error }
-            return nil
-        }
-    }
-
-    private func answersRanges() async throws(ArchiveError) -> Bool {
-        var request = store.request(.get, created)
-        request.headers = [HTTPHeader("Range", "bytes=1-3"), HTTPHeader("Accept-Encoding", "identity")]
-        let whole = try await content(of: created)
-        let response = try await ask(request)
-        return response.status == 206 && response.header("content-range").flatMap { ContentRange($0)?.range } == 1..<4
-            && response.body[...] == whole?.dropFirst().prefix(3)
     }
 
     private func verifiesChecksum() async throws(ArchiveError) -> Bool {
@@ -166,46 +129,9 @@ struct HTTPProbe: Sendable {
         }
     }
 
-    private func hidesCutUploads() async throws(ArchiveError) -> Bool {
-        let bytes = [UInt8](repeating: UInt8(ascii: "c"), count: HTTPProbe.cutSize)
-        let start = ContinuousClock.now
-        guard try await ask(store.putRequest(name("whole"), bytes, onlyIfAbsent: false)).isSuccess else { return false }
-        let end =
-            ContinuousClock.now
-            + max(HTTPProbe.lookMin, min(HTTPProbe.lookMax, (ContinuousClock.now - start) * HTTPProbe.lookFactor))
-
-        let key = name("cut")
-        var request = store.request(.put, key)
-        request.body = bytes
-        request.cutBodyAfter = HTTPProbe.cutSize / 2
-        do throws(ArchiveError) {
-            // An early answer is one too: what counts is what is to be seen.
-            _ = try await store.exchange(request, key)
-        } catch {
-            guard error.code == .unreachable, error.outcome == .unknown else { throw error }
-        }
-        var pause: Duration = .milliseconds(25)
-        while true {
-            if try await store.head(key) != nil { return false }
-            guard ContinuousClock.now < end else { return true }
-            do {
-                try await Task.sleep(for: pause)
-            } catch {
-                throw ArchiveError(.cancelled, "the probe of \(store.name) was cancelled", key: key)
-            }
-            pause = min(pause * 2, .seconds(1))
-        }
-    }
-
     /// Removes what the probe may have made; returns why something may be left.
     func tidyUp() async -> ArchiveError? {
-        for name in names {
-            do throws(ArchiveError) {
-                try await store.delete(name)
-            } catch {
-                guard HTTPProbe.isRefusal(error) else { return error }
-            }
-        }
+        if let failure = await deleteAll(names) { return failure }
         var request = store.request(.delete, collection: home)
         // RFC 4918 section 9.6.1: the only depth there is, and nginx wants to see it.
         request.headers = [HTTPHeader("Depth", "infinity")]
@@ -215,14 +141,6 @@ struct HTTPProbe: Sendable {
             return nil
         } catch {
             return error
-        }
-    }
-
-    /// The store does not let us delete: retention, or a policy. That is its right.
-    private static func isRefusal(_ error: ArchiveError) -> Bool {
-        switch error.code {
-        case .unauthorized, .unsupported, .refused, .busy(status: 409), .busy(status: 500): true
-        default: false
         }
     }
 }

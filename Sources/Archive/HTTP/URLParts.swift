@@ -14,13 +14,13 @@ package struct URLParts: Hashable, Sendable {
     /// Throws `.invalid`, with a message that does not repeat the text: it may hold a password.
     package init(_ text: String) throws(ArchiveError) {
         guard let mark = text.firstRange(of: "://") else {
-            throw ArchiveError(.invalid, "the URL has no scheme", hint: "write http://, https:// or file:/// first")
+            throw ArchiveError(.invalid, "the URL has no scheme", hint: "write http://, https://, s3:// or file:/// first")
         }
         scheme = text[..<mark.lowerBound].lowercased()
         guard !scheme.isEmpty,
             scheme.utf8.allSatisfy({ UInt8(ascii: "a")...UInt8(ascii: "z") ~= $0 || UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 })
         else {
-            throw ArchiveError(.invalid, "the URL has no scheme", hint: "write http://, https:// or file:/// first")
+            throw ArchiveError(.invalid, "the URL has no scheme", hint: "write http://, https://, s3:// or file:/// first")
         }
         guard text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && !URLParts.excluded.contains($0) }) else {
             throw ArchiveError(

@@ -20,8 +20,10 @@ struct CatCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("The directory of the log.", valueName: "dir"))
     var log: String?
 
-    @Option(help: ArgumentHelp("The archive to read instead, <base>/<log name>: http://…, https://… or file:///….", valueName: "url"))
+    @Option(help: ArgumentHelp("The archive to read instead, <base>/<log name>: http://…, https://…, s3://… or file:///….", valueName: "url"))
     var archive: String?
+
+    @OptionGroup var s3: S3Options
 
     @Option(
         help: ArgumentHelp("The LSN of the first record to print (default: the head of the log). Past the end nothing is printed.", valueName: "lsn"),
@@ -46,7 +48,7 @@ struct CatCommand: AsyncParsableCommand {
     mutating func run() async throws {
         var printer = RecordPrinter(output: .standard, format: format)
         do {
-            if let archive { try await print(try ArchiveOpening(archive), &printer) }
+            if let archive { try await print(try ArchiveOpening(archive, s3), &printer) }
             if let log { try print(log, &printer) }
         } catch let error as WALError where error.isBrokenPipe {
             throw error

@@ -25,6 +25,8 @@ struct PromoteCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("An archive of the log, <base>/<log name>; repeat it for each.", valueName: "url"))
     var archive: [String] = []
 
+    @OptionGroup var s3: S3Options
+
     @Option(help: ArgumentHelp("Begin the new epoch at this LSN, the replica's end, whatever the archive holds.", valueName: "lsn"), transform: LSNText.parse)
     var at: LSN?
 
@@ -36,7 +38,7 @@ struct PromoteCommand: AsyncParsableCommand {
         if try LogReader.isVacant(directory: log) { throw CommandError(.notFound, "there is no log in \(log); check --log") }
         var destinations: [Promotion.Destination] = []
         for argument in archive {
-            let opening = try ArchiveOpening(argument)
+            let opening = try ArchiveOpening(argument, s3)
             // Nothing is written to a place that is no archive.
             _ = try await ArchiveReader.open(store: opening.store, log: opening.log)
             // How claims are made exclusive depends on what the store can do.

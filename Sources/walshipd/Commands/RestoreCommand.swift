@@ -19,8 +19,10 @@ struct RestoreCommand: AsyncParsableCommand {
             LSN; 6 where storage cannot be reached.
             """)
 
-    @Option(help: ArgumentHelp("The archive, <base>/<log name>: http://…, https://… or file:///….", valueName: "url"))
+    @Option(help: ArgumentHelp("The archive, <base>/<log name>: http://…, https://…, s3://… or file:///….", valueName: "url"))
     var archive: String
+
+    @OptionGroup var s3: S3Options
 
     @Option(help: ArgumentHelp("The directory to restore into: missing or empty.", valueName: "dir"))
     var to: String?
@@ -37,7 +39,7 @@ struct RestoreCommand: AsyncParsableCommand {
     }
 
     mutating func run() async throws {
-        let opening = try ArchiveOpening(archive)
+        let opening = try ArchiveOpening(archive, s3)
         let reader = try await ArchiveReader.open(store: opening.store, log: opening.log)
         let restore = Restore(reader, target: at.map { .through($0) } ?? .everything)
         if plan { return try print(try await restore.plan()) }

@@ -26,6 +26,8 @@ struct RunCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("The one archive to ship to: <base>/<log name>.", valueName: "url"))
     var archive: String?
 
+    @OptionGroup var s3: S3Options
+
     @Flag(help: "Ship up to what is durable now, the open segment's tail included, truncate what is settled, and end.")
     var once = false
 
@@ -69,7 +71,8 @@ struct RunCommand: AsyncParsableCommand {
             .shipClaimSettle: shipClaimSettle, .retryDelayMax: retryDelayMax, .logLevel: logLevel, .shutdownDeadline: shutdownDeadline,
         ]
         let loaded = try RunSettings.load(
-            path: config, environment: ProcessInfo.processInfo.environment, flags: flags.compactMapValues { $0 })
+            path: config, environment: ProcessInfo.processInfo.environment,
+            flags: flags.compactMapValues { $0 }.merging(s3.flags) { $1 })
         let settings = loaded.settings
         let logger = StderrLogHandler.logger(level: settings.logLevel)
         for warning in loaded.warnings { logger.warning("\(warning)") }

@@ -16,8 +16,10 @@ struct StatusCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("The directory of the log.", valueName: "dir"))
     var log: String?
 
-    @Option(help: ArgumentHelp("The archive, <base>/<log name>: http://…, https://… or file:///….", valueName: "url"))
+    @Option(help: ArgumentHelp("The archive, <base>/<log name>: http://…, https://…, s3://… or file:///….", valueName: "url"))
     var archive: String?
+
+    @OptionGroup var s3: S3Options
 
     @Flag(help: "Print JSON.")
     var json = false
@@ -35,7 +37,7 @@ struct StatusCommand: AsyncParsableCommand {
             try Output.standard.write(line: json ? status.json.text : status.table)
         }
         if let archive {
-            let opening = try ArchiveOpening(archive)
+            let opening = try ArchiveOpening(archive, s3)
             let status = try await ArchiveStatus.read(store: opening.store, log: opening.log)
             try Output.standard.write(line: json ? status.json(url: opening.url).text : status.table(url: opening.url))
         }

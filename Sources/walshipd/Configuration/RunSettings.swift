@@ -9,6 +9,7 @@ struct RunSettings: Equatable, Sendable {
     var ship = ShipSettings()
     var retry = RetrySettings()
     var http = HTTPSettings()
+    var s3 = S3Settings()
     var logLevel = Logger.Level.info
     /// How long the end of the program may take: the last tail, requests under way.
     var shutdownDeadline: Duration = .seconds(10)
@@ -42,6 +43,7 @@ struct RunSettings: Equatable, Sendable {
         settings.ship = try ShipSettings(from: reader)
         settings.retry = try RetrySettings(from: reader)
         settings.http = try HTTPSettings(from: reader)
+        settings.s3 = try S3Settings(from: reader)
         settings.logLevel = try reader.value(
             .logLevel, default: settings.logLevel, SettingParsers.word(Logger.Level.self))
         settings.shutdownDeadline = try reader.value(

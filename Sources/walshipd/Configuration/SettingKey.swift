@@ -27,6 +27,11 @@ enum SettingKey: String, CaseIterable, Sendable {
     case httpBearerToken = "http.bearer-token"
     case httpBearerTokenFile = "http.bearer-token-file"
 
+    case s3Endpoint = "s3.endpoint"
+    case s3Region = "s3.region"
+    case s3Addressing = "s3.addressing"
+    case s3Payload = "s3.payload"
+
     case logLevel = "log.level"
     case shutdownDeadline = "shutdown-deadline"
 
@@ -39,6 +44,7 @@ enum SettingKey: String, CaseIterable, Sendable {
         // Secrets stand in the environment or in a file of their own: a flag shows in the list of processes, and a
         // configuration file is read by more people than a secret should be.
         case .httpPassword, .httpBearerToken: [.environment]
+        case .s3Addressing, .s3Payload: [.file, .environment]
         case .httpUsername, .httpPasswordFile, .httpBearerTokenFile, .httpHeaders: [.file, .environment]
         default: [.file, .environment, .flag]
         }
@@ -63,5 +69,11 @@ enum SettingKey: String, CaseIterable, Sendable {
     static let environmentPrefix = "WALSHIPD_"
 
     /// The flag's name where a command has one.
-    var flagName: String { "--" + rawValue.replacing(".", with: "-") }
+    var flagName: String {
+        switch self {
+        case .s3Endpoint: "--endpoint"
+        case .s3Region: "--region"
+        default: "--" + rawValue.replacing(".", with: "-")
+        }
+    }
 }

@@ -16,7 +16,8 @@ struct ShippingService: Service {
         self.once = once
         self.logger = logger
         shutdownDeadline = settings.shutdownDeadline
-        let factory = StoreFactory(http: settings.http, uploadsInFlight: settings.ship.uploadsInFlight * settings.logs.count, logger: logger)
+        let factory = StoreFactory(
+            http: settings.http, s3: settings.s3, uploadsInFlight: settings.ship.uploadsInFlight * settings.logs.count, logger: logger)
         var routes: [ShippingRoute] = []
         for destination in settings.destinations {
             let store = try factory.store(for: destination.base)

@@ -57,10 +57,4 @@ import Testing
             return error.code == .invalid && error.hint != nil && !error.description.contains("secret")
         }
     }
-
-    @Test func s3SaysThatItIsNotSupportedYet() {
-        #expect { try ArchiveURL("s3://bucket/prefix/log") } throws: { error in
-            (error as? ArchiveError)?.code == .unsupported && "\(error)".contains("not") && "\(error)".contains("yet")
-        }
-    }
 }

@@ -27,7 +27,9 @@ import WAL
             #expect(acknowledged > 200_000)
 
             try await driver.inside("cat /dev/zero > '\(directory)/small/filler' || true")
-            _ = try await driver.expect("append 1000 1000")
+            // The log's own note of an idle moment may have met the failure first; then it has stopped already.
+            let appended = try await driver.ask("append 1000 1000")
+            #expect(appended.hasPrefix("ok") || appended.hasPrefix("stopped"), "\(appended)")
             let end = try await driver.expect("state")[2]
             #expect(try await driver.ask("sync").hasPrefix("stopped"))
             #expect(try await driver.ask("sync").hasPrefix("stopped"), "whatever the kernel says to the second flush")

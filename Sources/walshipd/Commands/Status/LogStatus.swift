@@ -88,7 +88,7 @@ extension StoreCapabilities {
     private static let names: [(StoreCapabilities, String)] = [
         (.conditionalCreate, "conditional-create"), (.exclusiveCollections, "exclusive-collections"),
         (.cutUploadsInvisible, "cut-uploads-invisible"), (.verifiesChecksum, "verifies-checksum"), (.list, "list"),
-        (.move, "move"), (.rangeGet, "range-get"),
+        (.move, "move"), (.rangeGet, "range-get"), (.checksumCRC32C, "checksum-crc32c"),
     ]
 
     /// What the store can do, in words; empty before the first probe.
