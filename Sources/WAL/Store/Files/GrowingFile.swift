@@ -51,20 +51,17 @@ final class GrowingFile: LogMedium, @unchecked Sendable {
         try removeWindows(from: index)
         do throws(WALError) {
             try file.allocate(offset: index * windowSize, length: windowSize)
-            if filling == .written, let piece = filling.zeroPiece { try fill(index, piece) }
+            if filling == .written, let piece = filling.zeroPiece {
+                try ZeroFill.write(to: file, index * windowSize..<(index + 1) * windowSize, piece: piece)
+            }
         } catch {
             try removeWindows(from: index)
             throw error
         }
         try flush()
-        if filling == .cached, let piece = filling.zeroPiece { try fill(index, piece) }
         let segment = try map(index, isBare: filling == .bare, onRelease: onRelease)
         if filling != .bare { segment.populate(forWriting: filling == .cached) }
         return segment
-    }
-
-    private func fill(_ index: UInt64, _ piece: Int) throws(WALError) {
-        try ZeroFill.write(to: file, index * windowSize..<(index + 1) * windowSize, piece: piece)
     }
 
     private func flush() throws(WALError) {
