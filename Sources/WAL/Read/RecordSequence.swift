@@ -66,12 +66,12 @@ public struct RecordIterator: IteratorProtocol {
     init(_ runs: RunIterator) { self.runs = runs }
 
     @inlinable public mutating func next() -> Result<Record, WALError>? {
-        if let record = ready.next() { return runs.isWatching ? stillThere(record) : .success(record) }
+        if let record = ready.next() { return runs.isWatching && runs.isCut ? ifStillThere(record) : .success(record) }
         return refill()
     }
 
     /// The record, unless the log was cut off below it since its run was read.
-    @usableFromInline mutating func stillThere(_ record: Record) -> Result<Record, WALError>? {
+    @usableFromInline mutating func ifStillThere(_ record: Record) -> Result<Record, WALError>? {
         guard let end = runs.cutEnd, record.endLSN > end else { return .success(record) }
         ready = .none
         return runs.endBehindCut(at: end, position: record.lsn)
@@ -102,12 +102,21 @@ public struct RecordIterator: IteratorProtocol {
     /// Whether the log may be cut off meanwhile.
     @usableFromInline let isWatching: Bool
 
+    /// What `source.cuts` says, within reach of the loop over records.
+    private let history: LogHistory?
+    private let epoch: UInt64
+
     init(source: RecordSource, start: Result<LSN, WALError>, end: LSN) {
         isWatching = source.cuts != nil
+        history = source.cuts?.history
+        epoch = source.cuts?.epoch ?? 0
         self.source = source
         self.start = start
         self.end = end
     }
+
+    /// Whether the log was cut off since the iteration began; one load, for each record.
+    @usableFromInline var isCut: Bool { history.map { $0.number != epoch } ?? false }
 
     /// Where the log was cut off since the iteration began; nil where it was not.
     var cutEnd: LSN? { source.cuts?.end }

@@ -10,12 +10,15 @@ enum ReadSuite {
     private static func read(_ name: String, _ log: ShelvedLog, timesRead: Double, timesReadOwned: Double?) -> Benchmark {
         let verify = Series("verify", .bytesPerSecond)
         let iterate = Series("iterate", .bytesPerSecond)
+        let sequence = Series("iterate, a record each", .bytesPerSecond)
         let owned = Series("iterate with copies", .bytesPerSecond)
         let raw = Series("pread of 1 MiB and checksum", .bytesPerSecond)
         var rows = [
             Row(name: "\(name)-verify/d", ours: verify, limit: .measured(raw, letter: "d"), threshold: .atLeast(timesRead)),
             Row(name: "\(name)-iterate/d", ours: iterate, limit: .measured(raw, letter: "d"), threshold: .atLeast(timesRead)),
         ]
+        // The same through `Sequence`, whose elements each hold a reference to their buffer.
+        rows.append(Row(name: "\(name)-sequence/d", ours: sequence, limit: .measured(raw, letter: "d"), threshold: .atLeast(timesRead)))
         if let timesReadOwned {
             rows.append(Row(name: "\(name)-iterate-owned/d", ours: owned, limit: .measured(raw, letter: "d"), threshold: .atLeast(timesReadOwned)))
         }
@@ -23,8 +26,9 @@ enum ReadSuite {
             name, about: "a log of records of \(log.payloadCount) bytes is read from the page cache; bytes of log a second",
             probes: [
                 Probe(verify) { try self.verify(log, $0) },
-                Probe(iterate) { workplace in
-                    // Lent, not copied; a byte of each is looked at, so that the loop is about something.
+                // Lent, not copied; a byte of each is looked at, so that the loop is about something.
+                Probe(iterate) { try self.visit(log, $0) },
+                Probe(sequence) { workplace in
                     try self.iterate(log, workplace) { record in record.withBytes { $0.count + Int($0[0] & 1) } }
                 },
                 Probe(owned) { workplace in
@@ -51,6 +55,22 @@ enum ReadSuite {
         return Double(length) / elapsed * 1e9
     }
 
+    private static func visit(_ log: ShelvedLog, _ workplace: Workplace) throws -> Double {
+        let opened = try SegmentedLog.open(directory: try log.directory(workplace))
+        let length = opened.length
+        var records = 0
+        var total = 0
+        let elapsed = try Clock.nanoseconds {
+            try opened.iter().forEachRecord { _, bytes in
+                total += bytes.byteCount + Int(bytes.unsafeLoad(as: UInt8.self) & 1)
+                records += 1
+            }
+        }
+        try opened.close()
+        try check(log, length: length, records: records, total: total)
+        return Double(length) / elapsed * 1e9
+    }
+
     private static func iterate(_ log: ShelvedLog, _ workplace: Workplace, _ look: (Record) -> Int) throws -> Double {
         let opened = try SegmentedLog.open(directory: try log.directory(workplace))
         let length = opened.length
@@ -63,10 +83,14 @@ enum ReadSuite {
             }
         }
         try opened.close()
-        // The looked-at byte is the same in all records.
+        try check(log, length: length, records: records, total: total)
+        return Double(length) / elapsed * 1e9
+    }
+
+    /// All of it was read. The looked-at byte is the same in all records.
+    private static func check(_ log: ShelvedLog, length: UInt64, records: Int, total: Int) throws {
         guard UInt64(records * AppendLoad.frameSize(log.payloadCount)) == length, total >= records * log.payloadCount else {
             throw BenchmarkError.notAsExpected("\(records) records of \(log.name) were read, which is \(length) bytes long")
         }
-        return Double(length) / elapsed * 1e9
     }
 }
