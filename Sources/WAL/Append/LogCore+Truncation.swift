@@ -11,9 +11,11 @@ extension LogCore {
                 if let cause = committer.stopCause { throw .stopped(cause: cause) }
                 do throws(WALError) {
                     let cut = try store.truncateAfter(kept) { () throws(WALError) in
+                        // The store removes the files of both. Only now, so that a refusal costs nothing.
+                        try preparer.withdraw()
                         for segment in active.takeAll() { try segment.release() }
                     }
-                    try begin(cut, at: kept.upperBound, history: history)
+                    frozen.allocation.publishedEnd = try begin(cut, at: kept.upperBound, history: history)
                 } catch .stopped(let cause) {
                     throw .stopped(cause: cause)
                 } catch {
@@ -25,9 +27,10 @@ extension LogCore {
         }
     }
 
-    private func begin(_ cut: StoreTruncation, at end: LSN, history: LogHistory) throws(WALError) {
+    /// Returns up to where segments are published.
+    private func begin(_ cut: StoreTruncation, at end: LSN, history: LogHistory) throws(WALError) -> UInt64 {
         active.noteOpened(end: end.rawValue)
-        var allocated = end.rawValue
+        var publishedEnd = end.rawValue
         if let last = cut.lastSegment {
             let index = end.rawValue / segmentSize
             do throws(WALError) {
@@ -35,11 +38,13 @@ extension LogCore {
             } catch {
                 throw .stopped(cause: StopCause(error))
             }
-            allocated = (index + 1) * segmentSize
+            publishedEnd = (index + 1) * segmentSize
         }
-        allocatedEnd.store(allocated, ordering: .sequentiallyConsistent)
+        // The next append comes by the slow path, as after opening.
+        allocatedEnd.store(end.rawValue, ordering: .sequentiallyConsistent)
         // In this order: whoever asks for durability after the waiters were told finds the history changed.
         history.begin(cut.epochs)
         committer.cut(at: end)
+        return publishedEnd
     }
 }

@@ -27,7 +27,8 @@ final class LogCore: Sendable {
     /// Changed by read-modify-write operations only: that is what the watermark's proof rests on.
     let tail: Atomic<UInt64>
     private let padding1 = CacheLinePadding()
-    /// Everything below is backed by published segments. Lowered only while the tail is frozen.
+    /// Everything below is backed by published segments. May lie below their end: whoever comes this far has the next one prepared. Lowered only
+    /// while the tail is frozen.
     let allocatedEnd: Atomic<UInt64>
     /// `FrameChecksum.state` of the current epoch. Changed only while the tail is frozen.
     private let checksumState: Atomic<UInt32>
@@ -37,12 +38,15 @@ final class LogCore: Sendable {
 
     let slots = AppendSlots()
     let active: ActiveSegments
-    /// One thread at a time makes segments. Never taken by a flush.
-    let allocation = Mutex(())
+    /// One thread at a time takes segments into use. Never taken by a flush.
+    let allocation: Mutex<Allocation>
+    let preparer: SegmentPreparer
+    let retirer: HelperThread
     let committer: Committer
     private let isReplica: Bool
 
-    init(store: any LogStore, opening: StoreOpening) throws(WALError) {
+    /// `helpers` says who prepares and lets go of segments; not nobody: `stopHelpers` is called last.
+    init(store: any LogStore, opening: StoreOpening, helpers: HelperMode = .off) throws(WALError) {
         self.store = store
         logID = opening.logID
         checksumState = Atomic(FrameChecksum(logID: opening.logID, epoch: opening.epochs.current.id).state)
@@ -56,14 +60,19 @@ final class LogCore: Sendable {
         active = ActiveSegments(segmentSize: opening.segmentSize)
         active.noteOpened(end: end)
         committer = Committer(store: store, durable: opening.end, segmentSize: segmentSize, active: active)
+        preparer = SegmentPreparer(store: store, segmentSize: segmentSize, mode: helpers)
+        retirer = HelperThread(name: "wal-retirer", mode: helpers)
+        var publishedEnd = end
         if let last = opening.lastSegment {
             let index = end / segmentSize
             try active.publish(last, index: index)
-            allocatedEnd = Atomic((index + 1) * segmentSize)
+            publishedEnd = (index + 1) * segmentSize
         } else {
             precondition(end % segmentSize == 0 || opening.isReplica, "the segment that holds the end is open")
-            allocatedEnd = Atomic(end)
         }
+        // The first append comes by the slow path, which looks how far the segment is used up.
+        allocatedEnd = Atomic(end)
+        allocation = Mutex(Allocation(publishedEnd: publishedEnd))
         committer.onStop { [weak self] in
             _ = self?.tail.bitwiseOr(TailFlag.closed, ordering: .sequentiallyConsistent)
         }
@@ -238,6 +247,8 @@ extension LogCore {
     struct FrozenTail {
         /// Where the log ends; everything below is written.
         let end: LSN
+        /// Whoever drops segments lowers what is published, and has the preparer let go of what follows.
+        var allocation: Allocation
         fileprivate var change: (end: LSN, checksum: FrameChecksum)?
 
         /// Has the log go on at `end`, at or below the end so far, with frames of another epoch; once `body` returns, and not if it throws.
@@ -249,15 +260,18 @@ extension LogCore {
 
     /// Runs `body` while no frame is being appended: none is reserved, none is half in place, the written watermark is the end, and no segment is
     /// made or dropped by others. Appenders wait. Readers of the watermark do not: they are told the old one until `body` returns, the new one
-    /// when this returns. `body` may drop segments and lower `allocatedEnd`, never below the end that it chooses.
+    /// when this returns. `body` may drop segments and lower `allocatedEnd` and what is published, never below the end that it chooses. The preparer
+    /// may be making a segment until `body` has it withdraw, and makes none after that.
     ///
     /// Throws `.stopped` where the log is closed, and what `body` throws; then the tail is as before.
     func withFrozenTail<Result>(_ body: (inout FrozenTail) throws(WALError) -> Result) throws(WALError) -> Result {
-        try allocation.withLock { _ throws(WALError) in
+        try allocation.withLock { allocation throws(WALError) in
             let end = try freeze()
             defer { thaw() }
-            var frozen = FrozenTail(end: LSN(end))
+            var frozen = FrozenTail(end: LSN(end), allocation: allocation)
             let result = try body(&frozen)
+            precondition(frozen.allocation.publishedEnd >= allocatedEnd.load(ordering: .relaxed), "what is given out is published")
+            allocation = frozen.allocation
             if let change = frozen.change {
                 precondition(change.end.rawValue <= allocatedEnd.load(ordering: .relaxed), "the end is backed by a segment")
                 checksumState.store(change.checksum.state, ordering: .relaxed)

@@ -44,17 +44,24 @@ final class GrowingFile: LogMedium, @unchecked Sendable {
         }
     }
 
-    func make(_ index: UInt64, onRelease: @escaping @Sendable (UInt64) -> Void) throws(WALError) -> SegmentFile {
+    func make(_ index: UInt64, _ filling: SegmentFilling, onRelease: @escaping @Sendable (UInt64) -> Void)
+        throws(WALError) -> SegmentFile
+    {
         // A record that was given up, or a window for which there was no space, may have left bytes.
         try removeWindows(from: index)
         do throws(WALError) {
             try file.allocate(offset: index * windowSize, length: windowSize)
+            if filling == .written, let piece = filling.zeroPiece {
+                try ZeroFill.write(to: file, index * windowSize..<(index + 1) * windowSize, piece: piece)
+            }
         } catch {
             try removeWindows(from: index)
             throw error
         }
         try flush()
-        return try open(index, onRelease: onRelease)
+        let segment = try map(index, isBare: filling == .bare, onRelease: onRelease)
+        if filling != .bare { segment.populate(forWriting: filling == .cached) }
+        return segment
     }
 
     private func flush() throws(WALError) {
@@ -75,11 +82,15 @@ final class GrowingFile: LogMedium, @unchecked Sendable {
             try file.allocate(offset: index * windowSize, length: windowSize)
             try flush()
         }
+        return try map(index, isBare: true, onRelease: onRelease)
+    }
+
+    private func map(_ index: UInt64, isBare: Bool, onRelease: @escaping @Sendable (UInt64) -> Void) throws(WALError) -> SegmentFile {
         let mapping = try file.map(offset: index * windowSize, length: Int(windowSize), writable: true)
         let foot = FootWriter(file: control.file, offset: ControlFile.footOffset, header: header, keepsFirstFrame: false)
         return SegmentFile(
-            index: index, mapping: mapping, foot: foot, flushBytes: { [self] () throws(WALError) in try flush() },
-            closeFile: {}, onRelease: onRelease)
+            index: index, mapping: mapping, foot: foot, isBare: isBare,
+            flushBytes: { [self] () throws(WALError) in try flush() }, closeFile: {}, onRelease: onRelease)
     }
 
     func makeReader(head: @escaping @Sendable () -> LSN) -> any LogBytesReader { Reader(path: path, fileSystem: fileSystem) }
