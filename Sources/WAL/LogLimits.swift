@@ -17,8 +17,21 @@ public enum LogLimits {
     public static let batchSizeMax = 64 << 20
     /// Bytes. Two bits of the reservation word are flags.
     public static let lsnMax: UInt64 = 1 << 62
-    /// Segments that are mapped and have a descriptor at one time; the oldest is flushed before one more is made.
-    static let activeSegmentsMax = 12
+    /// Segments that are mapped and have a descriptor at one time; the oldest is flushed before one more is made. Few enough for a process that may
+    /// have 64 descriptors, enough that a burst of appends goes to memory at full speed while the disk is behind.
+    static let activeSegmentsMax = 32
+    /// Full segments that nobody has brought to the disk before that is done in the background: 192 MiB of the usual size. A burst of that many goes to
+    /// memory at full speed; writing out beside it would hold up the making of the next segments (docs/decisions/0005-segment-preparation.md).
+    static let dirtySegmentsMax = 12
+    /// Full segments that are not durable before they are made so in the background: a flush of everything writes the open segment, too, so this is
+    /// not done for each.
+    static let waitingSegmentsMax = 20
+    /// Segments that are made ahead of their use, each with a mapping and a descriptor.
+    static let preparedSegmentsMax = 3
+    /// Bytes of such segments, where one is not larger.
+    static let preparedBytesMax = 64 << 20
+    /// The share of a segment, as a divisor, after which the next one is going to be needed: a short-lived log prepares none.
+    static let preparationPoint: UInt64 = 8
     /// A record that needs more new segments than this is written segment by segment instead of being mapped whole.
     static let mappedSegmentsPerRecordMax = 4
     /// Nanoseconds between two writes of a segment's durable cell: what may be ambiguous after power loss.

@@ -5,13 +5,15 @@ import Synchronization
 /// A segment is published before `allocatedEnd` covers it, and taken out only when it is durable and no appender's slot lies below its
 /// end; so an appender that holds a reservation always finds its segments. At most `LogLimits.activeSegmentsMax`.
 @safe final class ActiveSegments: Sendable {
-    private static let ringSize = 16
+    private static let ringSize = 64
 
     struct Entry: Sendable {
         let index: UInt64
         let segment: any LogSegment
         /// Whether somebody has said where the first frame begins.
         var firstFrameIsNoted: Bool
+        /// Whether it was flushed after its last byte had been written.
+        var isWrittenOut = false
     }
 
     private struct Listed {
@@ -45,6 +47,17 @@ import Synchronization
     }
 
     var count: Int { listed.withLock { $0.entries.count } }
+
+    var oldestIndex: UInt64? { listed.withLock { $0.entries.first?.index } }
+
+    func entry(_ index: UInt64) -> Entry? { listed.withLock { $0.entries.first { $0.index == index } } }
+
+    /// A full segment was flushed.
+    func noteWrittenOut(_ index: UInt64) {
+        listed.withLock { listed in
+            if let place = listed.entries.firstIndex(where: { $0.index == index }) { listed.entries[place].isWrittenOut = true }
+        }
+    }
 
     var entries: [Entry] { listed.withLock { $0.entries } }
 

@@ -1,7 +1,13 @@
 import Synchronization
 
-/// The slow path of appending: making segments, letting old ones go, and records too large to be mapped whole.
+/// The slow path of appending: taking segments into use, and records too large to be mapped whole.
 extension LogCore {
+    /// What the one who takes segments into use knows.
+    struct Allocation {
+        /// Everything below is backed by published segments.
+        var publishedEnd: UInt64
+    }
+
     /// An append that found no room, or a flag in the tail. Allocates first and reserves afterwards, so an error leaves
     /// nothing reserved.
     @inline(never)
@@ -19,37 +25,43 @@ extension LogCore {
     /// mapped whole is asked for with `large`, while the tail is frozen, written where the log ends, and its LSN returned.
     func makeRoom(for size: UInt64, large: (_ start: UInt64) -> LargeWrite) throws(WALError) -> LSN? {
         let isLarge = size > UInt64(LogLimits.mappedSegmentsPerRecordMax) * segmentSize
-        return try allocation.withLock { _ throws(WALError) -> LSN? in
+        return try allocation.withLock { allocation throws(WALError) -> LSN? in
             let word = tail.load(ordering: .acquiring)
             guard word & TailFlag.closed == 0 else { throw .stopped(cause: stopCause) }
             // The frozen flag is only ever set under this lock.
             precondition(word & TailFlag.frozen == 0, "frozen outside of the allocation lock")
             guard word + size < LogLimits.lsnMax else { throw .noSpace(path: "the log's address space") }
-            if isLarge { return try appendLarge(large) }
-            try releaseDurable()
-            try allocate(upTo: word + size)
+            if isLarge { return try appendLarge(large, &allocation) }
+            try allocate(upTo: word + size, &allocation)
             return nil
         }
     }
 
-    /// Makes segments until `end` is backed. Those made before an error stay: empty, and used by the next append.
-    private func allocate(upTo end: UInt64) throws(WALError) {
-        while allocatedEnd.load(ordering: .relaxed) < end {
-            if active.count == LogLimits.activeSegmentsMax { try flushAndReleaseOldest() }
-            let index = allocatedEnd.load(ordering: .relaxed) / segmentSize
-            let segment = try store.makeSegment(index)
+    /// Takes segments into use until `end` is backed. Those taken before an error stay: empty, and used by the next append.
+    private func allocate(upTo end: UInt64, _ allocation: inout Allocation) throws(WALError) {
+        while allocation.publishedEnd < end {
+            while active.count >= LogLimits.activeSegmentsMax { try flushAndReleaseOldest() }
+            let index = allocation.publishedEnd / segmentSize
+            let segment = try preparer.take(index)
             do throws(WALError) {
                 try active.publish(segment, index: index)
             } catch {
                 throw .stopped(cause: committer.fail(error))
             }
-            allocatedEnd.store((index + 1) * segmentSize, ordering: .sequentiallyConsistent)
+            allocation.publishedEnd += segmentSize
+            askForRetirement()
         }
+        announce(end, allocation)
     }
 
-    /// Lets go of the segments that are durable and that nobody writes to.
-    private func releaseDurable() throws(WALError) {
-        try release(upTo: min(committer.durable.rawValue, slots.lowest(tail: endLSN.rawValue)))
+    /// Lets appenders have what is backed: up to the point of the last segment where the next one is to be prepared, or, where the record that
+    /// ends at `end` gets past that, all of it.
+    private func announce(_ end: UInt64, _ allocation: Allocation) {
+        let point = allocation.publishedEnd - segmentSize + segmentSize / LogLimits.preparationPoint
+        if end > point { preparer.want(from: allocation.publishedEnd / segmentSize) }
+        // Another append may have been given all of it, and not have reserved yet.
+        let backed = max(end > point ? allocation.publishedEnd : point, allocatedEnd.load(ordering: .relaxed))
+        allocatedEnd.store(backed, ordering: .sequentiallyConsistent)
     }
 
     /// Too many segments wait for a flush: flush the oldest now, however long that takes.
@@ -61,33 +73,29 @@ extension LogCore {
         // A slot may hold an old, lower bound for a moment more.
         var backoff = Backoff()
         while slots.lowest(tail: endLSN.rawValue) < end { backoff.pause() }
-        try release(upTo: end)
-    }
-
-    private func release(upTo end: UInt64) throws(WALError) {
-        try committer.betweenFlushes { () throws(WALError) in
-            while let segment = active.takeOldest(endingAtOrBelow: end) { try segment.release() }
-        }
+        try releaseDurable()
     }
 
     /// Writes a record or batch that needs more segments than may be mapped: alone, segment by segment, each flushed before it is let
     /// go. The tail moves when all bytes are in place; the segment in which it begins is written last, so an error before that leaves
     /// the log unchanged.
-    private func appendLarge(_ make: (_ start: UInt64) -> LargeWrite) throws(WALError) -> LSN {
+    private func appendLarge(_ make: (_ start: UInt64) -> LargeWrite, _ allocation: inout Allocation) throws(WALError) -> LSN {
         let word = try freeze()
         defer { thaw() }
         let write = make(word)
         let firstIndex = word / segmentSize
         let lastIndex = (write.end - 1) / segmentSize
-        let firstIsActive = allocatedEnd.load(ordering: .relaxed) > word
+        let firstIsActive = allocation.publishedEnd > word
         let firstNew = firstIsActive ? firstIndex + 1 : firstIndex
 
-        try dropUnusedSegments(from: firstNew)
+        try dropUnusedSegments(from: firstNew, &allocation)
         var last: (any LogSegment)?
         do throws(WALError) {
             for index in firstNew...lastIndex {
-                let segment = try store.makeSegment(index)
+                let segment = try preparer.take(index)
                 last = segment
+                // The next one is made while this one is written.
+                preparer.want(from: index + 1)
                 unsafe write.copy(into: segment.base, of: index, segmentSize: segmentSize)
                 if index < lastIndex {
                     try segment.noteFirstFrame(write.firstFrame(inSegment: index, segmentSize: segmentSize))
@@ -102,6 +110,7 @@ extension LogCore {
             }
         } catch {
             if let last { try committer.betweenFlushes { () throws(WALError) in try last.release() } }
+            try preparer.withdraw()
             try store.discardSegments(from: firstNew)
             throw error
         }
@@ -125,18 +134,22 @@ extension LogCore {
         } catch {
             throw .stopped(cause: committer.fail(error))
         }
-        allocatedEnd.store((lastIndex + 1) * segmentSize, ordering: .sequentiallyConsistent)
+        allocation.publishedEnd = (lastIndex + 1) * segmentSize
+        announce(write.end, allocation)
         // Closing sets its bit at any time: keep it.
         tail.add(write.end - word, ordering: .sequentiallyConsistent)
         return LSN(word)
     }
 
-    /// Segments that were made but not reached by the tail.
-    private func dropUnusedSegments(from index: UInt64) throws(WALError) {
+    /// Segments that were taken into use but not reached by the tail. Prepared ones, which come after them, can only stay where none was.
+    private func dropUnusedSegments(from index: UInt64, _ allocation: inout Allocation) throws(WALError) {
+        guard allocation.publishedEnd > index * segmentSize else { return }
         try committer.betweenFlushes { () throws(WALError) in
             for segment in active.takeAll(from: index) { try segment.release() }
         }
+        allocation.publishedEnd = index * segmentSize
         allocatedEnd.store(min(allocatedEnd.load(ordering: .relaxed), index * segmentSize), ordering: .sequentiallyConsistent)
+        try preparer.withdraw()
         try store.discardSegments(from: index)
     }
 }

@@ -13,9 +13,11 @@ extension LogCore {
                     let cut = try store.truncateAfter(kept) { () throws(WALError) in
                         // Readers look at this after they have read: from here on what lies above the end may be anything.
                         history.announceCut(at: kept.upperBound)
+                        // The store removes the files of both. Only now, so that a refusal costs nothing.
+                        try preparer.withdraw()
                         for segment in active.takeAll() { try segment.release() }
                     }
-                    try begin(cut, at: kept.upperBound)
+                    frozen.allocation.publishedEnd = try begin(cut, at: kept.upperBound)
                     // In this order, and before the next flush: whoever finds the new history finds no position above its end.
                     frozen.goOn(at: kept.upperBound, with: FrameChecksum(logID: logID, epoch: cut.epochs.current.id))
                     committer.cut(at: kept.upperBound)
@@ -30,9 +32,10 @@ extension LogCore {
         }
     }
 
-    private func begin(_ cut: StoreTruncation, at end: LSN) throws(WALError) {
+    /// Returns up to where segments are published.
+    private func begin(_ cut: StoreTruncation, at end: LSN) throws(WALError) -> UInt64 {
         active.noteOpened(end: end.rawValue)
-        var allocated = end.rawValue
+        var publishedEnd = end.rawValue
         if let last = cut.lastSegment {
             let index = end.rawValue / segmentSize
             do throws(WALError) {
@@ -40,8 +43,10 @@ extension LogCore {
             } catch {
                 throw .stopped(cause: StopCause(error))
             }
-            allocated = (index + 1) * segmentSize
+            publishedEnd = (index + 1) * segmentSize
         }
-        allocatedEnd.store(allocated, ordering: .sequentiallyConsistent)
+        // The next append comes by the slow path, as after opening.
+        allocatedEnd.store(end.rawValue, ordering: .sequentiallyConsistent)
+        return publishedEnd
     }
 }

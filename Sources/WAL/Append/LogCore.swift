@@ -27,7 +27,8 @@ final class LogCore: Sendable {
     /// Changed by read-modify-write operations only: that is what the watermark's proof rests on.
     let tail: Atomic<UInt64>
     private let padding1 = CacheLinePadding()
-    /// Everything below is backed by published segments. Lowered only while the tail is frozen.
+    /// Everything below is backed by published segments. May lie below their end: whoever comes this far has the next one prepared. Lowered only
+    /// while the tail is frozen.
     let allocatedEnd: Atomic<UInt64>
     /// `FrameChecksum.state` of the current epoch. Changed only while the tail is frozen.
     fileprivate let checksumState: Atomic<UInt32>
@@ -37,12 +38,15 @@ final class LogCore: Sendable {
 
     let slots = AppendSlots()
     let active: ActiveSegments
-    /// One thread at a time makes segments. Never taken by a flush.
-    let allocation = Mutex(())
+    /// One thread at a time takes segments into use. Never taken by a flush.
+    let allocation: Mutex<Allocation>
+    let preparer: SegmentPreparer
+    let retirer: HelperThread
     let committer: Committer
     private let isReplica: Bool
 
-    init(store: any LogStore, opening: StoreOpening) throws(WALError) {
+    /// `helpers` says who prepares and lets go of segments; not nobody: `stopHelpers` is called last.
+    init(store: any LogStore, opening: StoreOpening, helpers: HelperMode = .off) throws(WALError) {
         self.store = store
         logID = opening.logID
         checksumState = Atomic(FrameChecksum(logID: opening.logID, epoch: opening.epochs.current.id).state)
@@ -56,14 +60,19 @@ final class LogCore: Sendable {
         active = ActiveSegments(segmentSize: opening.segmentSize)
         active.noteOpened(end: end)
         committer = Committer(store: store, durable: opening.end, segmentSize: segmentSize, active: active)
+        preparer = SegmentPreparer(store: store, segmentSize: segmentSize, mode: helpers)
+        retirer = HelperThread(name: "wal-retirer", mode: helpers)
+        var publishedEnd = end
         if let last = opening.lastSegment {
             let index = end / segmentSize
             try active.publish(last, index: index)
-            allocatedEnd = Atomic((index + 1) * segmentSize)
+            publishedEnd = (index + 1) * segmentSize
         } else {
             precondition(end % segmentSize == 0 || opening.isReplica, "the segment that holds the end is open")
-            allocatedEnd = Atomic(end)
         }
+        // The first append comes by the slow path, which looks how far the segment is used up.
+        allocatedEnd = Atomic(end)
+        allocation = Mutex(Allocation(publishedEnd: publishedEnd))
         committer.onStop { [weak self] in
             _ = self?.tail.bitwiseOr(TailFlag.closed, ordering: .sequentiallyConsistent)
         }
@@ -238,11 +247,14 @@ extension LogCore {
     struct FrozenTail {
         /// Where the log ends; everything below is written.
         private(set) var end: LSN
+        /// Whoever drops segments lowers what is published, and has the preparer let go of what follows.
+        var allocation: Allocation
         private let core: LogCore
 
-        fileprivate init(_ core: LogCore, end: LSN) {
+        fileprivate init(_ core: LogCore, end: LSN, _ allocation: Allocation) {
             self.core = core
             self.end = end
+            self.allocation = allocation
         }
 
         /// Has the log go on at `end`, at or below the end so far, with frames of another epoch. At once: whoever asks for the watermark hears of
@@ -259,15 +271,19 @@ extension LogCore {
     }
 
     /// Runs `body` while no frame is being appended: none is reserved, none is half in place, the written watermark is the end, and no segment is
-    /// made or dropped by others. Appenders wait. Readers of the watermark do not: they are told the end, the new one
-    /// as soon as `body` has chosen it. `body` may drop segments and lower `allocatedEnd`, never below the end that it chooses.
+    /// made or dropped by others. Appenders wait. Readers of the watermark do not: they are told the end, the new one as soon as `body` has chosen
+    /// it. `body` may drop segments and lower `allocatedEnd` and what is published, never below the end that it chooses. The preparer
+    /// may be making a segment until `body` has it withdraw, and makes none after that.
     ///
     /// Throws `.stopped` where the log is closed, and what `body` throws.
     func withFrozenTail<Result>(_ body: (inout FrozenTail) throws(WALError) -> Result) throws(WALError) -> Result {
-        try allocation.withLock { _ throws(WALError) in
-            var frozen = FrozenTail(self, end: LSN(try freeze()))
+        try allocation.withLock { allocation throws(WALError) in
+            var frozen = FrozenTail(self, end: LSN(try freeze()), allocation)
             defer { thaw() }
-            return try body(&frozen)
+            let result = try body(&frozen)
+            precondition(frozen.allocation.publishedEnd >= allocatedEnd.load(ordering: .relaxed), "what is given out is published")
+            allocation = frozen.allocation
+            return result
         }
     }
 

@@ -7,6 +7,8 @@ public struct LogConfiguration: Sendable {
     public var recoveryPolicy: RecoveryPolicy
     /// How much of the log is verified when it is opened.
     public var verify: VerifyPolicy
+    /// Who prepares segments and lets go of them. Simulated machines need what happens to follow from the calls alone.
+    package var helpers = HelperMode.background
 
     public init(
         maxRecordSize: Int? = nil, recoveryPolicy: RecoveryPolicy = .stopAtFirstError, verify: VerifyPolicy = .tail

@@ -38,7 +38,7 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
     public init(store: Store, configuration: LogConfiguration = .init()) throws(WALError) {
         let opening = try store.open(configuration)
         do throws(WALError) {
-            let core = try LogCore(store: store, opening: opening)
+            let core = try LogCore(store: store, opening: opening, helpers: configuration.helpers)
             let committer = core.committer
             keeper = try NamedThread(name: "wal-keeper") { committer.runKeeper { core.written() } }
             self.core = core
@@ -329,6 +329,8 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
         if flush && !isReplica {
             attempt { () throws(WALError) in try core.committer.waitUntilDurable(core.endLSN, written: core.written) }
         }
+        var unused: UInt64?
+        attempt { () throws(WALError) in unused = try core.stopHelpers() }
         // A log that has stopped knows less about its end than the next opening.
         let hasStopped = core.committer.stopCause != nil
         core.committer.stopKeeper()
@@ -342,6 +344,8 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
             }
         }
         let clean = flush && failure == nil && !hasStopped
+        // Best effort: the next opening removes what is left.
+        if clean, let unused { try? store.discardSegments(from: unused) }
         attempt { () throws(WALError) in
             try housekeeping.withLock { _ throws(WALError) in
                 try store.close(durable: core.committer.durable, clean: clean)

@@ -11,8 +11,8 @@ struct FloorEvidence: Sendable {
     /// Sequence number that the next durable cell takes.
     private(set) var nextCellSequence: UInt64 = 1
 
-    /// At most this many windows can have been active at one time, so no older foot says more.
-    private static let feetRead = LogLimits.activeSegmentsMax + 2
+    /// At most this many windows can have been open at one time, so no older foot says more; but for those behind a record that is longer.
+    static let feetRead = LogLimits.activeSegmentsMax + LogLimits.preparedSegmentsMax + 2
 
     static func gather(
         facts: Facts, epochs: EpochTable, control: ControlFile, isCopied: Bool, windows: [UInt64], medium: any LogMedium,
@@ -22,17 +22,27 @@ struct FloorEvidence: Sendable {
         if !isCopied && control.live.isInitialised && control.live.boot == boot {
             evidence.raise(boundary: control.live.durable)
         }
-        let wanted = windows.filter { ($0 + 1) * medium.windowSize > facts.head.rawValue }.suffix(feetRead)
-        for foot in try feet(wanted.reversed(), medium, skippingDamaged: skippingDamagedFeet) {
-            for case .success(let cell?) in foot.cells {
-                evidence.nextCellSequence = max(evidence.nextCellSequence, cell.sequence + 1)
-                if cell.epoch == epochs.current.id {
-                    evidence.raise(boundary: cell.durable)
-                } else if cell.durable > facts.head && !epochs.epochs.contains(where: { $0.id == cell.epoch }) {
-                    evidence.isEpochUnknown = true
+        let size = medium.windowSize
+        var windows = windows.filter { ($0 + 1) * size > facts.head.rawValue }
+        var hasCell = false
+        // A record over more windows than that was not durable when it ended: the last cell lies where it began. Cells rise with their windows, and
+        // one is written wherever the durable LSN enters a window. So what is read before one is found, or a window is reached that lies below what
+        // is known to be durable, is the end of the log that never was: what the scan reads anyway.
+        repeat {
+            let wanted = windows.suffix(feetRead)
+            windows.removeLast(wanted.count)
+            for foot in try feet(wanted.reversed(), medium, skippingDamaged: skippingDamagedFeet) {
+                for case .success(let cell?) in foot.cells {
+                    evidence.nextCellSequence = max(evidence.nextCellSequence, cell.sequence + 1)
+                    if cell.epoch == epochs.current.id {
+                        evidence.raise(boundary: cell.durable)
+                        hasCell = true
+                    } else if cell.durable > facts.head && !epochs.epochs.contains(where: { $0.id == cell.epoch }) {
+                        evidence.isEpochUnknown = true
+                    }
                 }
             }
-        }
+        } while !hasCell && windows.last.map { ($0 + 1) * size > evidence.boundary.rawValue } ?? false
         for slot in try slots.states(expecting: facts.logID) where slot.epoch == epochs.current.id {
             evidence.floor = max(evidence.floor, slot.shippedEnd)
         }

@@ -4,9 +4,10 @@
 /// into the memory of segments. A store hands out LSN ranges as *segments* of `segmentSize` bytes: segment *k* is
 /// `[k·segmentSize, (k+1)·segmentSize)`.
 ///
-/// Calls: `open` once, first; `close` once, last, when nothing else is under way. In between every call may come from any
-/// thread; `makeSegment`, `truncateBefore` and `truncateAfter` are never called twice at the same time by one log. The conformance suite
-/// (`LogStoreConformance` in the tests) says the rest.
+/// Calls: `open` once, first; `close` once, last, when nothing else is under way. In between every call may come from any thread, and
+/// beside every other, but for these: of `makeSegment`, `prepareSegment` and `discardSegments` one is under way at a time, one `truncateBefore`,
+/// and one `truncateAfter`. So a segment may be made by a background thread while others are flushed and released, bytes are read and the
+/// prefix truncated. The conformance suite (`LogStoreConformance` in the tests) says the rest.
 public protocol LogStore: Sendable {
     /// Makes the log ready to append at the end it returns, recovering what a crash left.
     /// On an error nothing is open and nothing was changed but for leftovers of our own.
@@ -16,7 +17,14 @@ public protocol LogStore: Sendable {
     /// `.noSpace`, and any other error, leaves the store as it was.
     func makeSegment(_ index: UInt64) throws(WALError) -> any LogSegment
 
-    /// Takes away segments that were made but that the end of the log never reached, from `index` on. Nobody uses them.
+    /// As `makeSegment`, but ahead of need: no append waits for it yet, so it may take its time to make the segment quick to write to. The
+    /// segment may never be written: then it is released and, unless the log dies before, discarded; the next `open` must not take it for a part
+    /// of the log. An error here is nobody's: the append that needs the segment calls `makeSegment` for it. Nil: this store prepares nothing.
+    ///
+    /// A store that does not implement this has its segments made ahead by `makeSegment`.
+    func prepareSegment(_ index: UInt64) throws(WALError) -> (any LogSegment)?
+
+    /// Takes away segments that were made but that the end of the log never reached, from `index` on. Nobody uses them; they were released.
     func discardSegments(from index: UInt64) throws(WALError)
 
     /// A reader of its own for one iteration; may hold a descriptor.
@@ -43,8 +51,8 @@ public protocol LogStore: Sendable {
     /// Ends the log at the end of `kept`, the frame of its last record to be, beginning a new epoch there; everything above is gone durably on return,
     /// and never comes back. All below is durable, and the frame is the last of its batch.
     ///
-    /// Called while nobody appends, flushes or makes segments. `letGo` is called once, when nothing can refuse any more and before anything is
-    /// changed: on its return the log holds no segment.
+    /// Called while nobody appends or flushes. `letGo` is called once, when nothing can refuse any more and before anything is changed: on its return
+    /// the log holds no segment and makes none; until then one may be being prepared. What was prepared and let go of is to be removed, too.
     ///
     /// Refused, the store being as before: `.locked` where a slot reaches above the end, or somebody reads along; `.positionLost` where the
     /// record lies below the head; what keeps it from making its copy, `.noSpace` for one. `.stopped` is final: the end is
@@ -58,6 +66,10 @@ public protocol LogStore: Sendable {
 
     /// Ends the use of the store: notes are made durable, locks released. Every segment has been released before.
     func close(durable: LSN, clean: Bool) throws(WALError)
+}
+
+extension LogStore {
+    public func prepareSegment(_ index: UInt64) throws(WALError) -> (any LogSegment)? { try makeSegment(index) }
 }
 
 /// One segment's memory while it is appended to.

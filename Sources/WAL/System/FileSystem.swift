@@ -87,5 +87,9 @@ package enum LockKind: Sendable { case shared, exclusive }
 package protocol Mapping: AnyObject, Sendable {
     var base: UnsafeMutableRawPointer { get }
     var count: Int { get }
+    /// Has the pages of a part of the mapping in memory and in the page tables, so that touching them costs no fault: for writing, or for reading
+    /// only, which makes none of them dirty. madvise(2) MADV_POPULATE_WRITE, MADV_POPULATE_READ. Changes no byte, and may run beside those who
+    /// write there. Advice: where the kernel has no such call (before 5.14), or fails, the faults come later.
+    func populate(_ range: Range<Int>, forWriting: Bool)
     func unmap()
 }

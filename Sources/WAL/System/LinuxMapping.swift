@@ -35,6 +35,20 @@ import Synchronization
 
     deinit { unmap() }
 
+    /// MADV_POPULATE_READ and MADV_POPULATE_WRITE, which the overlay's headers may be too old for (include/uapi/asm-generic/mman-common.h).
+    private static let populateRead: Int32 = 22
+    private static let populateWrite: Int32 = 23
+
+    func populate(_ range: Range<Int>, forWriting: Bool) {
+        precondition(range.lowerBound >= 0 && range.upperBound <= count, "populating \(range) of \(count) bytes")
+        guard !range.isEmpty else { return }
+        let page = Int(getpagesize())
+        let first = (range.lowerBound + lead) / page * page
+        // SAFETY: whole pages of the mapping, which the caller keeps mapped; the call changes no byte. Its result is not looked at: EINVAL before
+        // 5.14, and after any other the pages are faulted in when they are touched, which is when an error would matter.
+        unsafe madvise(base - lead + first, range.upperBound + lead - first, forWriting ? Self.populateWrite : Self.populateRead)
+    }
+
     /// munmap(2). Fails only for ranges that are no mapping, which would be a mistake of this program.
     func unmap() {
         guard mapped.exchange(false, ordering: .relaxed) else { return }

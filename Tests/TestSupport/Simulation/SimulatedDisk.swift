@@ -29,6 +29,8 @@ struct SimulatedDisk {
     var space: Int?
     private(set) var bootID: BootID
     private var nextInode: Inode = root + 1
+    /// Files that only a process can still reach, as of the last change of a name.
+    private var orphans: Set<Inode> = []
 
     init(maximumFileSize: Int) {
         cache = SimulatedPageCache(regionSize: maximumFileSize)
@@ -165,7 +167,7 @@ struct SimulatedDisk {
     /// One open file description or mapping less.
     mutating func letGo(_ inode: Inode, _ body: (inout SimulatedFileNode) -> Void) {
         body(&files[inode]!)
-        if !files[inode]!.isHeld { collect() }
+        if !files[inode]!.isHeld && orphans.contains(inode) { collect() }
     }
 
     /// Clean pages of every file whose path `matches` leave memory.
@@ -209,7 +211,12 @@ struct SimulatedDisk {
             for entry in directory.volatile.values { visit(entry) }
             for entry in directory.synced.values { visit(entry) }
         }
-        for (inode, file) in files where !reached.contains(inode) && !file.isHeld {
+        orphans = []
+        for (inode, file) in files where !reached.contains(inode) {
+            if file.isHeld {
+                orphans.insert(inode)
+                continue
+            }
             cache.release(file.region, used: file.extent)
             if let free = space { space = free + file.allocated.count * SimulatedFileNode.pageSize }
             files[inode] = nil

@@ -146,6 +146,12 @@ package final class SimulatedMapping: Mapping, @unchecked Sendable {
 
     deinit { unmap() }
 
+    /// Its pages are in memory already.
+    package func populate(_ range: Range<Int>, forWriting: Bool) {
+        precondition(range.lowerBound >= 0 && range.upperBound <= count, "populating \(range) of \(count) bytes")
+        precondition(mapped.load(ordering: .relaxed), "populating what is not mapped")
+    }
+
     package func unmap() {
         guard mapped.exchange(false, ordering: .relaxed) else { return }
         let result = munmap(base, count)

@@ -51,7 +51,7 @@ final class ScriptRun: Sendable {
     private func open(_ hands: Hands) throws {
         hands.opened = nil
         let store = ScriptedStore.make(script.kind, promise.withLock(\.place), machine, time)
-        let log = try AnyLog(store: AnyStore(store))
+        let log = try AnyLog(store: AnyStore(store), configuration: .deterministic)
         promise.withLock { promise in
             promise.logID = log.logID
             promise.acknowledged = log.endLSN

@@ -7,6 +7,8 @@ struct LogFixture {
     static let segmentSize: UInt64 = 4096
     var machine: SimulatedFileSystem
     let directory: String
+    /// What lies on the machine at a moment follows from the calls alone.
+    var helpers = HelperMode.synchronous
 
     init(_ machine: SimulatedFileSystem = SimulatedFileSystem(), directory: String = "/log") {
         self.machine = machine
@@ -16,7 +18,9 @@ struct LogFixture {
     func open(segmentSize: Int? = 4096, _ configuration: LogConfiguration = .init(), time: any TimeSource = SimulatedTimeSource())
         throws(WALError) -> SegmentedLog
     {
-        try SegmentedLog(
+        var configuration = configuration
+        configuration.helpers = helpers
+        return try SegmentedLog(
             store: SegmentedStore(directory: directory, segmentSize: segmentSize, fileSystem: machine, time: time),
             configuration: configuration)
     }

@@ -7,6 +7,7 @@ final class AnyStore: LogStore {
 
     func open(_ configuration: LogConfiguration) throws(WALError) -> StoreOpening { try base.open(configuration) }
     func makeSegment(_ index: UInt64) throws(WALError) -> any LogSegment { try base.makeSegment(index) }
+    func prepareSegment(_ index: UInt64) throws(WALError) -> (any LogSegment)? { try base.prepareSegment(index) }
     func discardSegments(from index: UInt64) throws(WALError) { try base.discardSegments(from: index) }
     func makeReader() -> any LogBytesReader { base.makeReader() }
     func noteDurable(_ durable: LSN, written: LSN) throws(WALError) { try base.noteDurable(durable, written: written) }
@@ -27,4 +28,13 @@ typealias AnyLog = WriteAheadLog<AnyStore>
 extension WriteAheadLog {
     /// The records up to the limit, or the first error.
     func records(upTo limit: ReadLimit = .written) throws -> [Record] { try iter(upTo: limit).map { try $0.get() } }
+}
+
+extension LogConfiguration {
+    /// Nothing happens beside the calls: what lies on a simulated machine follows from them alone.
+    static var deterministic: LogConfiguration {
+        var configuration = LogConfiguration()
+        configuration.helpers = .synchronous
+        return configuration
+    }
 }

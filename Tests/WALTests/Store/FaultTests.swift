@@ -71,7 +71,10 @@ import TestSupport
                     ? AnyStore(FileStore(path: "/log", fileSystem: machine, time: SimulatedTimeSource()))
                     : AnyStore(SegmentedStore(directory: "/log", segmentSize: 4096, fileSystem: machine, time: SimulatedTimeSource()))
             }
-            let log = try AnyLog(store: make())
+            // A flush that fails while a segment is prepared is not a failure of the log.
+            var configuration = LogConfiguration()
+            configuration.helpers = .off
+            let log = try AnyLog(store: make(), configuration: configuration)
             try log.append([1])
             try log.sync()
             let durable = log.durableLSN
@@ -257,12 +260,12 @@ import TestSupport
         let log = try fixture.open()
         let lsns = try (0..<4000).map { try log.append(sampleRecord($0, count: 400)) }
         #expect(log.endLSN.rawValue / 4096 > 350)
-        #expect(fixture.machine.counters.openFilesPeak <= 24)
-        #expect(fixture.machine.counters.mappingsPeak <= LogLimits.activeSegmentsMax + 2)
+        #expect(fixture.machine.counters.openFilesPeak <= 56)
+        #expect(fixture.machine.counters.mappingsPeak <= LogLimits.activeSegmentsMax + LogLimits.preparedSegmentsMax + 2)
         try log.sync()
         #expect(try log.records().map(\.lsn) == lsns)
         try log.truncateBefore(lsns[3000])
-        #expect(fixture.machine.counters.openFilesPeak <= 24)
+        #expect(fixture.machine.counters.openFilesPeak <= 56)
         try log.close()
         #expect(fixture.machine.counters.openFiles == 0 && fixture.machine.counters.mappings == 0)
     }

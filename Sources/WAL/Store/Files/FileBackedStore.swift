@@ -28,7 +28,8 @@ public class FileBackedStore: LogStore, @unchecked Sendable {
         var cellTime: UInt64
         var durable: LSN
         var times: TimeIndexWriter
-        /// Windows that can be appended to, by index.
+        var policy = PreparationPolicy()
+        /// Windows that are open, by index: those that are appended to, and those prepared for it.
         var segments: [UInt64: SegmentFile] = [:]
     }
 
@@ -166,12 +167,42 @@ public class FileBackedStore: LogStore, @unchecked Sendable {
     // MARK: Segments
 
     public func makeSegment(_ index: UInt64) throws(WALError) -> any LogSegment {
-        let segment = try current.medium.make(index) { [weak self] index in self?.forgetSegment(index) }
+        try make(index, .bare)
+    }
+
+    public func prepareSegment(_ index: UInt64) throws(WALError) -> (any LogSegment)? {
+        let filling = notes.withLock { $0?.policy.filling } ?? .cached
+        let segment = try make(index, filling)
+        // Flushes are frequent: those of a segment that was made in a hurry are to profit, too.
+        if filling == .written { warmOpenSegments() }
+        return segment
+    }
+
+    private func make(_ index: UInt64, _ filling: SegmentFilling) throws(WALError) -> SegmentFile {
+        let segment = try current.medium.make(index, filling) { [weak self] index in self?.forgetSegment(index) }
         notes.withLock { $0?.segments[index] = segment }
         return segment
     }
 
-    public func discardSegments(from index: UInt64) throws(WALError) { try current.medium.removeWindows(from: index) }
+    private func warmOpenSegments() {
+        let (segments, durable) = notes.withLock { ($0?.segments.values.map { $0 } ?? [], $0?.durable.rawValue ?? 0) }
+        let size = current.medium.windowSize
+        for segment in segments {
+            let start = segment.index * size
+            segment.warm(from: Int(min(max(durable, start) - start, size)))
+        }
+    }
+
+    public func discardSegments(from index: UInt64) throws(WALError) {
+        let opened = current
+        notes.withLock { notes in
+            // A cell in a foot that goes is written again, into one that stays.
+            guard let cell = notes?.cellDurable, cell.rawValue / opened.medium.windowSize >= index else { return }
+            notes?.cellTime = 0
+            notes?.flushedDurable = .zero
+        }
+        try opened.medium.removeWindows(from: index)
+    }
 
     public func makeReader() -> any LogBytesReader {
         let opened = current
@@ -190,6 +221,7 @@ public class FileBackedStore: LogStore, @unchecked Sendable {
         try notes.withLock { notes throws(WALError) in
             guard var changed = notes else { return }
             defer { notes = changed }
+            changed.policy.noteFlush(of: max(durable, changed.durable).distance(from: changed.durable))
             changed.durable = durable
             let crossed = durable.rawValue / current.medium.windowSize != changed.cellDurable.rawValue / current.medium.windowSize
             if crossed || now &- changed.cellTime >= LogLimits.durableCellInterval {
@@ -212,9 +244,11 @@ public class FileBackedStore: LogStore, @unchecked Sendable {
         }
     }
 
-    /// Writes the durable LSN into the last foot that is open. Nil where none is.
+    /// Writes the durable LSN into the foot of the segment that it lies in, which the next flush covers (later ones may only be prepared), or of the
+    /// last one before it that is open. Nil where none is.
     private func writeCell(_ notes: inout Notes, now: UInt64) throws(WALError) -> SegmentFile? {
-        guard let segment = notes.segments.max(by: { $0.key < $1.key })?.value else { return nil }
+        let last = notes.durable.rawValue / current.medium.windowSize
+        guard let segment = notes.segments.filter({ $0.key <= last }).max(by: { $0.key < $1.key })?.value else { return nil }
         let cell = SegmentFoot.DurableCell(
             epoch: current.epochs.current.id, durable: notes.durable, sequence: notes.cellSequence)
         try segment.writeCell(cell)

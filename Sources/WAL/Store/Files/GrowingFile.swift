@@ -44,17 +44,24 @@ final class GrowingFile: LogMedium, @unchecked Sendable {
         }
     }
 
-    func make(_ index: UInt64, onRelease: @escaping @Sendable (UInt64) -> Void) throws(WALError) -> SegmentFile {
+    func make(_ index: UInt64, _ filling: SegmentFilling, onRelease: @escaping @Sendable (UInt64) -> Void)
+        throws(WALError) -> SegmentFile
+    {
         // A record that was given up, or a window for which there was no space, may have left bytes.
         try removeWindows(from: index)
         do throws(WALError) {
             try file.allocate(offset: index * windowSize, length: windowSize)
+            if filling == .written, let piece = filling.zeroPiece {
+                try ZeroFill.write(to: file, index * windowSize..<(index + 1) * windowSize, piece: piece)
+            }
         } catch {
             try removeWindows(from: index)
             throw error
         }
         try flush()
-        return try open(index, onRelease: onRelease)
+        let segment = try map(index, isBare: filling == .bare, onRelease: onRelease)
+        if filling != .bare { segment.populate(forWriting: filling == .cached) }
+        return segment
     }
 
     private func flush() throws(WALError) {
@@ -75,11 +82,15 @@ final class GrowingFile: LogMedium, @unchecked Sendable {
             try file.allocate(offset: index * windowSize, length: windowSize)
             try flush()
         }
+        return try map(index, isBare: true, onRelease: onRelease)
+    }
+
+    private func map(_ index: UInt64, isBare: Bool, onRelease: @escaping @Sendable (UInt64) -> Void) throws(WALError) -> SegmentFile {
         let mapping = try file.map(offset: index * windowSize, length: Int(windowSize), writable: true)
         let foot = FootWriter(file: control.file, offset: ControlFile.footOffset, header: header, keepsFirstFrame: false)
         return SegmentFile(
-            index: index, mapping: mapping, foot: foot, flushBytes: { [self] () throws(WALError) in try flush() },
-            closeFile: {}, onRelease: onRelease)
+            index: index, mapping: mapping, foot: foot, isBare: isBare,
+            flushBytes: { [self] () throws(WALError) in try flush() }, closeFile: {}, onRelease: onRelease)
     }
 
     func makeReader(head: @escaping @Sendable () -> LSN) -> any LogBytesReader { Reader(path: path, fileSystem: fileSystem) }
@@ -106,6 +117,21 @@ final class GrowingFile: LogMedium, @unchecked Sendable {
         try fileSystem.syncDirectory(paths.directory)
         file.close()
         file = try fileSystem.open(path, .readWrite)
+        try forgetCells(above: cut.end)
+    }
+
+    /// The one foot outlives what is cut off: a cell that says how far that was durable would name, once the head has passed the cut and its epoch is
+    /// forgotten, an epoch that nobody knows. Until this is done the facts say what is being discarded, so it is done again after a crash.
+    private func forgetCells(above end: LSN) throws(WALError) {
+        var isChanged = false
+        for foot in try feet([]) {
+            for case .success(let cell?) in foot.cells where cell.durable > end {
+                let place = ControlFile.footOffset + UInt64(SegmentFoot.durableOffset(ofSequence: cell.sequence))
+                try control.file.write([UInt8](repeating: 0, count: SegmentFoot.DurableCell.size), at: place)
+                isChanged = true
+            }
+        }
+        if isChanged { try control.file.sync() }
     }
 
     func discard(_ cut: PreparedCut) {

@@ -8,7 +8,7 @@ protocol LogMedium: Sendable {
     /// The feet that cover these windows, checked against the log's identity. `.corruption` for a file that is not this window of this log.
     func feet(_ indices: [UInt64]) throws(WALError) -> [SegmentFoot]
     /// Makes a window of zeros; its space is reserved and its directory entry durable.
-    func make(_ index: UInt64, onRelease: @escaping @Sendable (UInt64) -> Void) throws(WALError) -> SegmentFile
+    func make(_ index: UInt64, _ filling: SegmentFilling, onRelease: @escaping @Sendable (UInt64) -> Void) throws(WALError) -> SegmentFile
     /// Opens the window that exists for further appending.
     func open(_ index: UInt64, onRelease: @escaping @Sendable (UInt64) -> Void) throws(WALError) -> SegmentFile
     func makeReader(head: @escaping @Sendable () -> LSN) -> any LogBytesReader

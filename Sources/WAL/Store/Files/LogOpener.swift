@@ -1,3 +1,5 @@
+import Glibc
+
 /// The kinds of file-backed logs, and how each is found and begun.
 enum LogKind: Sendable {
     /// A directory of segments of this size; nil takes the stored size, or the default for a new log.
@@ -57,7 +59,8 @@ struct LogOpener {
     /// Makes the directory that the lock lies in. Its own entry is not durable before `create`.
     func makeDirectory() throws(WALError) {
         guard case .directory = kind, try fileSystem.status(paths.directory) == nil else { return }
-        try fileSystem.makeDirectory(paths.directory)
+        // Somebody else may make it at the same time: the lock in it says whose the log is.
+        do throws(WALError) { try fileSystem.makeDirectory(paths.directory) } catch .io(_, _, EEXIST) {}
     }
 
     /// Makes a new log: its control file appears last, and durably. Under the writer's lock.

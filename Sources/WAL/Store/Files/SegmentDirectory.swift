@@ -57,11 +57,13 @@ struct SegmentDirectory: LogMedium {
         return foot
     }
 
-    func make(_ index: UInt64, onRelease: @escaping @Sendable (UInt64) -> Void) throws(WALError) -> SegmentFile {
+    func make(_ index: UInt64, _ filling: SegmentFilling, onRelease: @escaping @Sendable (UInt64) -> Void)
+        throws(WALError) -> SegmentFile
+    {
         let path = paths.segment(index)
         let temporary = path + ".tmp"
         do throws(WALError) {
-            try createFresh(temporary, index)
+            try createFresh(temporary, index, zeroPiece: filling == .written ? filling.zeroPiece : nil)
             try fileSystem.rename(temporary, to: path)
             try fileSystem.syncDirectory(paths.directory)
         } catch {
@@ -69,15 +71,26 @@ struct SegmentDirectory: LogMedium {
             try? fileSystem.unlink(temporary)
             throw error
         }
-        return try open(index, onRelease: onRelease)
+        let file = try fileSystem.open(path, .readWrite)
+        do throws(WALError) {
+            // Not synced: the flush that writes the records writes these, too, where no record has taken their place.
+            if filling == .cached, let piece = filling.zeroPiece { try ZeroFill.write(to: file, 0..<windowSize, piece: piece) }
+            let segment = try map(index, file, isBare: filling == .bare, onRelease: onRelease)
+            if filling != .bare { segment.populate(forWriting: filling == .cached) }
+            return segment
+        } catch {
+            file.close()
+            throw error
+        }
     }
 
-    /// A file of zeros with its foot, synced.
-    private func createFresh(_ path: String, _ index: UInt64) throws(WALError) {
+    /// A file of zeros with its foot, synced; the zeros are on the disk where a piece is given, else space for them is.
+    private func createFresh(_ path: String, _ index: UInt64, zeroPiece: Int? = nil) throws(WALError) {
         try fileSystem.unlink(path)
         let file = try fileSystem.open(path, .createNew)
         defer { file.close() }
         try file.allocate(offset: 0, length: windowSize + UInt64(SegmentFoot.size))
+        if let zeroPiece { try ZeroFill.write(to: file, 0..<windowSize, piece: zeroPiece) }
         try file.write(SegmentFoot.encodeFresh(header(index)), at: windowSize)
         try file.sync()
     }
@@ -85,14 +98,21 @@ struct SegmentDirectory: LogMedium {
     func open(_ index: UInt64, onRelease: @escaping @Sendable (UInt64) -> Void) throws(WALError) -> SegmentFile {
         let file = try fileSystem.open(paths.segment(index), .readWrite)
         do throws(WALError) {
-            let mapping = try file.map(offset: 0, length: Int(windowSize), writable: true)
-            return SegmentFile(
-                index: index, mapping: mapping, foot: footWriter(index, file),
-                flushBytes: { () throws(WALError) in try file.sync() }, closeFile: { file.close() }, onRelease: onRelease)
+            // How it was made is not known.
+            return try map(index, file, isBare: true, onRelease: onRelease)
         } catch {
             file.close()
             throw error
         }
+    }
+
+    private func map(_ index: UInt64, _ file: any File, isBare: Bool, onRelease: @escaping @Sendable (UInt64) -> Void)
+        throws(WALError) -> SegmentFile
+    {
+        let mapping = try file.map(offset: 0, length: Int(windowSize), writable: true)
+        return SegmentFile(
+            index: index, mapping: mapping, foot: footWriter(index, file), isBare: isBare,
+            flushBytes: { () throws(WALError) in try file.sync() }, closeFile: { file.close() }, onRelease: onRelease)
     }
 
     func makeReader(head: @escaping @Sendable () -> LSN) -> any LogBytesReader {
@@ -236,6 +256,21 @@ final class SegmentReader: LogBytesReader, @unchecked Sendable {
         guard let (file, foot) = try directory.openForReading(index) else { return nil }
         current = (index, file, foot)
         return (file, foot)
+    }
+}
+
+enum ZeroFill {
+    /// Writes zeros in pieces of that many bytes.
+    static func write(to file: any File, _ range: Range<UInt64>, piece: Int) throws(WALError) {
+        let zeros = [UInt8](repeating: 0, count: min(piece, Int(range.upperBound - range.lowerBound)))
+        var position = range.lowerBound
+        while position < range.upperBound {
+            let count = Int(min(UInt64(zeros.count), range.upperBound - position))
+            unsafe try zeros.withBytes { bytes throws(WALError) in
+                unsafe try file.write(UnsafeRawBufferPointer(rebasing: bytes[..<count]), at: position)
+            }
+            position += UInt64(count)
+        }
     }
 }
 

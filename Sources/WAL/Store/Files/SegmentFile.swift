@@ -13,9 +13,13 @@ final class SegmentFile: LogSegment {
     /// A single growing file keeps its descriptor when a window is let go.
     private let closeFile: @Sendable () -> Void
     private let onRelease: @Sendable (UInt64) -> Void
+    /// Its pages may still have to be faulted in, and its space to be written for the first time. Locked while pages are: the mapping stays.
+    private let isBare: Mutex<Bool>
+    /// Bytes populated at a time: `release` waits for no more.
+    private static let populatePiece = 1 << 20
 
     init(
-        index: UInt64, mapping: any Mapping, foot: FootWriter,
+        index: UInt64, mapping: any Mapping, foot: FootWriter, isBare: Bool,
         flushBytes: @escaping @Sendable () throws(WALError) -> Void, closeFile: @escaping @Sendable () -> Void,
         onRelease: @escaping @Sendable (UInt64) -> Void
     ) {
@@ -25,6 +29,26 @@ final class SegmentFile: LogSegment {
         self.flushBytes = flushBytes
         self.closeFile = closeFile
         self.onRelease = onRelease
+        self.isBare = Mutex(isBare)
+    }
+
+    /// Has the pages in memory of a segment that nobody writes to yet.
+    func populate(forWriting: Bool) { mapping.populate(0..<mapping.count, forWriting: forWriting) }
+
+    /// Does for a segment that was taken into use bare what was not done before: its pages from `offset` on become dirty zeros, which the next flush
+    /// writes, so that those after it find space that was written before. Beside appenders; one thread at a time.
+    func warm(from offset: Int) {
+        var position = offset
+        while position < mapping.count {
+            let range = position..<min(position + Self.populatePiece, mapping.count)
+            let isWanted = isBare.withLock { isBare in
+                if isBare { mapping.populate(range, forWriting: true) }
+                return isBare
+            }
+            guard isWanted else { return }
+            position = range.upperBound
+        }
+        isBare.withLock { $0 = false }
     }
 
     var base: UnsafeMutableRawPointer { unsafe mapping.base }
@@ -41,7 +65,10 @@ final class SegmentFile: LogSegment {
 
     func release() throws(WALError) {
         onRelease(index)
-        mapping.unmap()
+        isBare.withLock { isBare in
+            isBare = false
+            mapping.unmap()
+        }
         closeFile()
     }
 }
