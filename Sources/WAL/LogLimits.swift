@@ -27,9 +27,9 @@ public enum LogLimits {
     /// not done for each.
     static let waitingSegmentsMax = 20
     /// Segments that are made ahead of their use, each with a mapping and a descriptor.
-    static let preparedSegmentsMax = 3
+    static let preparedSegmentsMax = 8
     /// Bytes of such segments, where one is not larger.
-    static let preparedBytesMax = 64 << 20
+    static let preparedBytesMax = 128 << 20
     /// The share of a segment, as a divisor, after which the next one is going to be needed: a short-lived log prepares none.
     static let preparationPoint: UInt64 = 8
     /// A record that needs more new segments than this is written segment by segment instead of being mapped whole.

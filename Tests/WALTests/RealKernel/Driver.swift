@@ -19,7 +19,7 @@ struct Driver {
         try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: true)
         self.directory = place
         let words = (tracer + [Driver.program]).map { "'\($0)'" }.joined(separator: " ")
-        let shell = ["/bin/sh", "-c", "set -e; cd '\(directory)'; \(setup)\nexec \(words)"]
+        let shell = ["/bin/bash", "-c", "set -e; cd '\(directory)'; \(setup)\nexec \(words)"]
         let command = (mounts ? ["unshare", "-m"] : []) + shell
         process = try ChildProcess(
             command[0], Array(command.dropFirst()), in: place, environment: ["SWIFT_BACKTRACE": "enable=no"], input: .pipe)

@@ -60,7 +60,8 @@ import TestSupport
         let log = try WriteAheadLog(store: store)
         var lsns: [LSN] = []
         for round in 0..<24 {
-            let index = log.endLSN.rawValue / Self.size + 6
+            // Further than what is prepared already.
+            let index = log.endLSN.rawValue / Self.size + UInt64(LogLimits.preparedSegmentsMax) + 3
             store.hesitates.withLock { $0 = index }
             while log.endLSN.rawValue < (index - 1) * Self.size + 1000 { lsns.append(try log.append(sampleRecord(round, count: 300))) }
             guard store.begun.park(nanoseconds: 20_000_000_000) else { return #expect(Bool(false), "round \(round): nothing is prepared") }

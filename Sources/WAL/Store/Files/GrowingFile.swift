@@ -60,7 +60,7 @@ final class GrowingFile: LogMedium, @unchecked Sendable {
         }
         try flush()
         let segment = try map(index, isBare: filling == .bare, onRelease: onRelease)
-        if filling != .bare { segment.populate(forWriting: filling == .cached) }
+        if filling != .bare { segment.populate(forWriting: filling.isCached) }
         return segment
     }
 

@@ -4,6 +4,8 @@ enum SegmentFilling: Hashable, Sendable {
     case bare
     /// Its pages are in memory, for appends that come faster than flushes: no append meets a page fault.
     case cached
+    /// The same in the largest units, where nothing, or much at a time, is flushed.
+    case bulk
     /// Zeros are on the disk, for many small flushes: none of them has to note in the filesystem's journal that space which was only reserved
     /// is written now.
     case written
@@ -11,10 +13,13 @@ enum SegmentFilling: Hashable, Sendable {
     /// Bytes of zeros written at a time, which is the unit in which the page cache then keeps the file (a large folio, on filesystems that have
     /// them): few faults in large units where much is written between two flushes; small units where little is, because a flush
     /// writes the whole of a unit of which one byte changed through a mapping.
+    var isCached: Bool { self == .cached || self == .bulk }
+
     var zeroPiece: Int? {
         switch self {
         case .bare: nil
         case .cached: 128 << 10
+        case .bulk: 1 << 20
         case .written: 16 << 10
         }
     }
@@ -29,6 +34,9 @@ struct PreparationPolicy {
     static let flushesMin: UInt64 = 32
     /// … and after as many, older ones count half.
     static let flushesRemembered: UInt64 = 256
+
+    /// Bytes between two flushes from which on a flush fills large units anyway.
+    static let bulkBytesPerFlushMin: UInt64 = 4 << 20
 
     private var flushes: UInt64 = 0
     private var bytes: UInt64 = 0
@@ -46,6 +54,7 @@ struct PreparationPolicy {
 
     /// How a segment is made for which nobody waits.
     var filling: SegmentFilling {
-        flushes >= Self.flushesMin && bytes / flushes <= Self.bytesPerFlushMax ? .written : .cached
+        if flushes >= Self.flushesMin && bytes / flushes <= Self.bytesPerFlushMax { return .written }
+        return flushes == 0 || bytes / flushes >= Self.bulkBytesPerFlushMin ? .bulk : .cached
     }
 }

@@ -74,9 +74,9 @@ struct SegmentDirectory: LogMedium {
         let file = try fileSystem.open(path, .readWrite)
         do throws(WALError) {
             // Not synced: the flush that writes the records writes these, too, where no record has taken their place.
-            if filling == .cached, let piece = filling.zeroPiece { try ZeroFill.write(to: file, 0..<windowSize, piece: piece) }
+            if filling.isCached, let piece = filling.zeroPiece { try ZeroFill.write(to: file, 0..<windowSize, piece: piece) }
             let segment = try map(index, file, isBare: filling == .bare, onRelease: onRelease)
-            if filling != .bare { segment.populate(forWriting: filling == .cached) }
+            if filling != .bare { segment.populate(forWriting: filling.isCached) }
             return segment
         } catch {
             file.close()
