@@ -2,7 +2,7 @@
 # make build   build everything, for debugging
 # make test    deps, build, and run every test; at most 15 minutes
 # make crash   cut more workloads after every file operation: FIRST=1 SEEDS=100
-# make sanitize  the log's tests under the thread and the address sanitizer
+# make sanitize  the log's tests under the thread and the address sanitizer, about ten minutes
 # make lint    only the tests of the house: the map, the import rules, the documents
 # make bench   build the benchmarks for release and run them, in under four minutes; BENCH="--filter append" for a part
 # make demo    deps, build for release, and the whole story on this machine in under two minutes
@@ -36,12 +36,10 @@ crash: build-tests
 	WALSHIP_CRASH_FIRST=$(FIRST) WALSHIP_CRASH_SEEDS=$(SEEDS) $(subst timeout -k 10 900,timeout -k 10 3600,$(TEST)) --filter WALTests.CrashTests
 .PHONY: crash
 
-# The log and its tests alone (Tests/Sanitize/Package.swift), each sanitizer with a build of its own. Left out: what is slow and runs on one thread
-# (crash simulation), and what is about other processes.
-SANITIZE = cd Tests/Sanitize && SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=$$(nproc) SWIFT_BACKTRACE=enable=no timeout -k 10 900 swift test --disable-xctest
+# The log and its tests alone, each sanitizer with a build of its own: docs/decisions/0007-sanitizers.md.
 sanitize: deps
-	$(SANITIZE) --sanitize=thread --scratch-path .build-thread --filter 'Concurren|Stress|Watermark|CommitQueue|FaultTests|LessonTests|LogStoreConformance' --skip RealFaultTests
-	$(SANITIZE) --sanitize=address --scratch-path .build-address --skip 'Crash|RealFaultTests|RealProcessTests|LinuxFileSystemTests'
+	Tests/Sanitize/run thread
+	Tests/Sanitize/run address
 .PHONY: sanitize
 
 lint: build-tests

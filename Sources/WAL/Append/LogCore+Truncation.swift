@@ -11,11 +11,17 @@ extension LogCore {
                 if let cause = committer.stopCause { throw .stopped(cause: cause) }
                 do throws(WALError) {
                     let cut = try store.truncateAfter(kept) { () throws(WALError) in
+                        // Readers look at this after they have read: from here on what lies above the end may be anything.
+                        history.announceCut(at: kept.upperBound)
                         // The store removes the files of both. Only now, so that a refusal costs nothing.
                         try preparer.withdraw()
                         for segment in active.takeAll() { try segment.release() }
                     }
-                    frozen.allocation.publishedEnd = try begin(cut, at: kept.upperBound, history: history)
+                    frozen.allocation.publishedEnd = try begin(cut, at: kept.upperBound)
+                    // In this order, and before the next flush: whoever finds the new history finds no position above its end.
+                    frozen.goOn(at: kept.upperBound, with: FrameChecksum(logID: logID, epoch: cut.epochs.current.id))
+                    committer.cut(at: kept.upperBound)
+                    history.begin(cut.epochs)
                 } catch .stopped(let cause) {
                     throw .stopped(cause: cause)
                 } catch {
@@ -23,12 +29,11 @@ extension LogCore {
                 }
             }
             if let refusal { throw refusal }
-            frozen.goOn(at: kept.upperBound, with: FrameChecksum(logID: logID, epoch: history.epochs.current.id))
         }
     }
 
     /// Returns up to where segments are published.
-    private func begin(_ cut: StoreTruncation, at end: LSN, history: LogHistory) throws(WALError) -> UInt64 {
+    private func begin(_ cut: StoreTruncation, at end: LSN) throws(WALError) -> UInt64 {
         active.noteOpened(end: end.rawValue)
         var publishedEnd = end.rawValue
         if let last = cut.lastSegment {
@@ -42,9 +47,6 @@ extension LogCore {
         }
         // The next append comes by the slow path, as after opening.
         allocatedEnd.store(end.rawValue, ordering: .sequentiallyConsistent)
-        // In this order: whoever asks for durability after the waiters were told finds the history changed.
-        history.begin(cut.epochs)
-        committer.cut(at: end)
         return publishedEnd
     }
 }

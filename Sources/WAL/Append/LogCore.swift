@@ -31,9 +31,9 @@ final class LogCore: Sendable {
     /// while the tail is frozen.
     let allocatedEnd: Atomic<UInt64>
     /// `FrameChecksum.state` of the current epoch. Changed only while the tail is frozen.
-    private let checksumState: Atomic<UInt32>
+    fileprivate let checksumState: Atomic<UInt32>
     private let padding2 = CacheLinePadding()
-    private let writtenWatermark: Atomic<UInt64>
+    fileprivate let writtenWatermark: Atomic<UInt64>
     private let padding3 = CacheLinePadding()
 
     let slots = AppendSlots()
@@ -246,39 +246,43 @@ extension LogCore {
     /// What may be changed while the tail is frozen.
     struct FrozenTail {
         /// Where the log ends; everything below is written.
-        let end: LSN
+        private(set) var end: LSN
         /// Whoever drops segments lowers what is published, and has the preparer let go of what follows.
         var allocation: Allocation
-        fileprivate var change: (end: LSN, checksum: FrameChecksum)?
+        private let core: LogCore
 
-        /// Has the log go on at `end`, at or below the end so far, with frames of another epoch; once `body` returns, and not if it throws.
+        fileprivate init(_ core: LogCore, end: LSN, _ allocation: Allocation) {
+            self.core = core
+            self.end = end
+            self.allocation = allocation
+        }
+
+        /// Has the log go on at `end`, at or below the end so far, with frames of another epoch. At once: whoever asks for the watermark hears of
+        /// the new end, so a flush that begins as soon as it may makes nothing durable that was cut off.
         mutating func goOn(at end: LSN, with checksum: FrameChecksum) {
             precondition(end <= self.end, "the log cannot go on at LSN \(end), past its end \(self.end)")
-            change = (end, checksum)
+            precondition(end.rawValue <= core.allocatedEnd.load(ordering: .relaxed), "the end is backed by a segment")
+            core.checksumState.store(checksum.state, ordering: .relaxed)
+            core.writtenWatermark.store(end.rawValue, ordering: .releasing)
+            // Closing sets its bit at any time: keep it.
+            core.tail.subtract(self.end.distance(from: end), ordering: .sequentiallyConsistent)
+            self.end = end
         }
     }
 
     /// Runs `body` while no frame is being appended: none is reserved, none is half in place, the written watermark is the end, and no segment is
-    /// made or dropped by others. Appenders wait. Readers of the watermark do not: they are told the old one until `body` returns, the new one
-    /// when this returns. `body` may drop segments and lower `allocatedEnd` and what is published, never below the end that it chooses. The preparer
+    /// made or dropped by others. Appenders wait. Readers of the watermark do not: they are told the end, the new one as soon as `body` has chosen
+    /// it. `body` may drop segments and lower `allocatedEnd` and what is published, never below the end that it chooses. The preparer
     /// may be making a segment until `body` has it withdraw, and makes none after that.
     ///
-    /// Throws `.stopped` where the log is closed, and what `body` throws; then the tail is as before.
+    /// Throws `.stopped` where the log is closed, and what `body` throws.
     func withFrozenTail<Result>(_ body: (inout FrozenTail) throws(WALError) -> Result) throws(WALError) -> Result {
         try allocation.withLock { allocation throws(WALError) in
-            let end = try freeze()
+            var frozen = FrozenTail(self, end: LSN(try freeze()), allocation)
             defer { thaw() }
-            var frozen = FrozenTail(end: LSN(end), allocation: allocation)
             let result = try body(&frozen)
             precondition(frozen.allocation.publishedEnd >= allocatedEnd.load(ordering: .relaxed), "what is given out is published")
             allocation = frozen.allocation
-            if let change = frozen.change {
-                precondition(change.end.rawValue <= allocatedEnd.load(ordering: .relaxed), "the end is backed by a segment")
-                checksumState.store(change.checksum.state, ordering: .relaxed)
-                writtenWatermark.store(change.end.rawValue, ordering: .releasing)
-                // Closing sets its bit at any time: keep it.
-                tail.subtract(end - change.end.rawValue, ordering: .sequentiallyConsistent)
-            }
             return result
         }
     }

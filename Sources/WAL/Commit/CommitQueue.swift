@@ -60,6 +60,8 @@ struct CommitQueue {
         let target: LSN
         /// Nil: it waits for records that are yet to be appended, and for a flush that others ask for.
         let group: Group?
+        /// The log was cut off below its target since: the next flush tells it.
+        var isCutOff = false
     }
 
     private(set) var durable: LSN
@@ -131,7 +133,7 @@ struct CommitQueue {
         var wakeup = Wakeup(group: current, hasThreads: currentThreads > 0)
         if !waiters.isEmpty {
             let (group, durable) = (current, durable)
-            let isOver = { (waiter: Waiter) in waiter.group == group || waiter.target <= durable }
+            let isOver = { (waiter: Waiter) in waiter.group == group || waiter.target <= durable || waiter.isCutOff }
             wakeup.covered = waiters.filter(isOver).map(\.id)
             waiters.removeAll(where: isOver)
         }
@@ -147,11 +149,12 @@ struct CommitQueue {
         return wakeup
     }
 
-    /// The log has been cut at `end`, between two flushes. Who waits for what was cut off goes on waiting for the next flush: nothing that it
-    /// could lose is left.
+    /// The log has been cut at `end`, between two flushes. Who waits for what lay above, or was to come there, goes on waiting for the next flush:
+    /// nothing that it could lose is left.
     mutating func cut(at end: LSN) {
         if case .flushing = leader { preconditionFailure("the log was cut during a flush") }
         durable = min(durable, end)
+        for index in waiters.indices where waiters[index].target > end { waiters[index].isCutOff = true }
     }
 
     /// Nothing can become durable any more; returns everybody who waits under an id: threads are all told. The first failure stays the cause.

@@ -11,7 +11,7 @@ import TestSupport
 
     /// Frames from `start` on, each of the epoch that it was placed in: what was reserved after a change is never of the one before.
     @Test(arguments: [true, false]) func whatIsPlacedAfterAChangeIsOfTheNewEpoch(_ movesBack: Bool) throws {
-        let segmentSize = 1 << 26
+        let segmentSize = 1 << 25
         let store = MemoryStore(segmentSize: segmentSize)
         let core = try LogCore(store: store, opening: try store.open(.init()))
         let isOver = Atomic(false)
@@ -32,7 +32,7 @@ import TestSupport
             while !isOver.load(ordering: .relaxed) { _ = core.written() }
         }
         var starts: [(at: LSN, epoch: UInt64)] = []
-        for epoch in 1...300 as ClosedRange<UInt64> {
+        for epoch in 1...100 as ClosedRange<UInt64> {
             if core.endLSN.rawValue > UInt64(segmentSize) * 3 / 4 { break }
             let at = try core.withFrozenTail { tail throws(WALError) -> LSN in
                 let back = movesBack ? min(tail.end.rawValue - 32, UInt64(32 * (epoch % 5))) : 0
@@ -77,10 +77,7 @@ import TestSupport
         _ = try [1, 2, 3].withUnsafeBytes { try core.append($0) }
         let end = core.endLSN
         #expect(throws: WALError.cancelled) {
-            try core.withFrozenTail { tail throws(WALError) in
-                tail.goOn(at: .zero, with: Self.checksum(7))
-                throw .cancelled
-            }
+            try core.withFrozenTail { _ throws(WALError) in throw .cancelled }
         }
         #expect(core.endLSN == end && core.checksum.state == before && core.written() == end)
         let next = try [4].withUnsafeBytes { try core.append($0) }

@@ -16,6 +16,8 @@ import TestSupport
             let wasWritten: Bool
             /// Flushes that had begun when it was asked for.
             let flushes: Int
+            /// The log lost its end below the target since.
+            var isCutOff = false
         }
 
         var queue = CommitQueue(durable: .zero)
@@ -105,7 +107,7 @@ import TestSupport
                 return
             }
             durable = point
-            let covered = notices.filter { $0.value.target <= durable || ($0.value.wasWritten && $0.value.flushes < flushesBegun) }
+            let covered = notices.filter { $0.value.target <= durable || $0.value.isCutOff || ($0.value.wasWritten && $0.value.flushes < flushesBegun) }
             #expect(Set(wakeup.covered) == Set(covered.keys), "exactly the covered are told")
             for id in wakeup.covered { notices[id] = nil }
             // Nobody goes before a flush that began after it asked, or one that reached it; nobody waits any longer than that.
@@ -144,6 +146,7 @@ import TestSupport
             guard written > 1 else { return }
             written -= 1
             queue.cut(at: LSN(written))
+            for (id, notice) in notices where notice.target > written { notices[id]?.isCutOff = true }
             durable = min(durable, written)
         }
 

@@ -64,7 +64,8 @@ enum CrashCheck {
     }
 
     private static func look(_ log: AnyLog, _ machine: SimulatedFileSystem, _ kind: Script.Kind, _ place: String) throws -> Outcome {
-        var outcome = Outcome(logID: log.logID, head: log.headLSN, end: log.endLSN, isReplica: log.isReplica)
+        var outcome = Outcome(
+            logID: log.logID, head: log.headLSN, end: log.endLSN, epoch: log.epochs.current.number, isReplica: log.isReplica)
         try expect(log.headLSN <= log.durableLSN, "head \(log.headLSN) above durable \(log.durableLSN)")
         try expect(log.durableLSN <= log.writtenLSN, "durable \(log.durableLSN) above written \(log.writtenLSN)")
         try expect(log.writtenLSN == log.endLSN, "written \(log.writtenLSN), the end \(log.endLSN)")

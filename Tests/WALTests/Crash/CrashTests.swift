@@ -15,7 +15,10 @@ import WAL
     }()
     private static let effort = isLong ? CrashSimulation.Effort.full : .quick
 
-    @Test(arguments: Script.written)
+    /// Segments of two sizes only where there is time.
+    private static let written = Script.written.filter { isLong || $0.kind != .segments(8192) }
+
+    @Test(arguments: written)
     func acknowledgedRecordsSurviveACrashAtAnyCall(_ script: Script) {
         let result = CrashSimulation.run(script, effort: Self.effort)
         #expect(result.problems.isEmpty)

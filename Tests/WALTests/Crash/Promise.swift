@@ -17,8 +17,15 @@ struct Promise: Sendable {
     var place = "/log"
     /// Known once the log has been opened.
     var logID: LogID?
-    /// Every record whose append has begun, in order. Where a truncation of the end is under way: as it was, and as it will be.
-    var histories: [[Planned]] = [[]]
+    /// A truncation of the end that is under way: the log is as if it had not begun, or ends here, in this epoch.
+    struct Cut: Hashable, Sendable {
+        var end: LSN
+        var epoch: UInt64
+    }
+
+    /// Every record whose append has begun, in order.
+    var history: [Planned] = []
+    var cut: Cut?
     /// Everything below was acknowledged: a sync has returned, or an opening.
     var acknowledged = LSN.zero
     /// Everything below is in the page cache.
@@ -30,11 +37,11 @@ struct Promise: Sendable {
     /// A copy that is not promoted yet.
     var mayBeReplica = false
 
-    var end: LSN { histories[0].last?.end ?? .zero }
+    var end: LSN { history.last?.end ?? .zero }
 
     mutating func issue(_ data: [UInt8]) -> LSN {
         let lsn = end
-        histories[0].append(Planned(lsn: lsn, count: data.count, digest: digest(data)))
+        history.append(Planned(lsn: lsn, count: data.count, digest: digest(data)))
         return lsn
     }
 
@@ -46,6 +53,11 @@ struct Promise: Sendable {
         if let problem = outcome.problem { return problem }
         if let logID, logID != outcome.logID { return "another log: \(outcome.logID), not \(logID)" }
         guard head.contains(outcome.head) else { return "head \(outcome.head), not in \(head)" }
+        if let cut, outcome.epoch == cut.epoch {
+            var promise = self
+            promise.takeCut()
+            return promise.broken(by: outcome, killed: killed)
+        }
         let needed = killed ? max(acknowledged, returned) : acknowledged
         guard outcome.end >= needed else {
             return "end \(outcome.end) below \(needed), which \(killed ? "the process had written" : "was acknowledged")"
@@ -54,11 +66,19 @@ struct Promise: Sendable {
         for slots in [outcome.slots] + outcome.laterSlots {
             if let problem = brokenSlots(slots, outcome) { return problem }
         }
-        let problems = histories.map { brokenHistory($0, outcome) }
-        return problems.contains(nil) ? nil : problems[0]
+        return brokenHistory(outcome)
     }
 
-    private func brokenHistory(_ history: [Planned], _ outcome: Outcome) -> String? {
+    /// The truncation of the end has taken effect.
+    mutating func takeCut() {
+        guard let end = cut?.end else { return }
+        history.removeAll { $0.end > end }
+        acknowledged = end
+        returned = end
+        cut = nil
+    }
+
+    private func brokenHistory(_ outcome: Outcome) -> String? {
         guard outcome.head == .zero || outcome.head == history.last?.end || history.contains(where: { $0.lsn == outcome.head }) else {
             return "the head \(outcome.head) is no record"
         }
@@ -99,6 +119,8 @@ struct Outcome: Sendable {
     var logID = LogID(high: 0, low: 0)
     var head = LSN.zero
     var end = LSN.zero
+    /// The number of the current one.
+    var epoch: UInt64 = 0
     var isReplica = false
     var records: [Promise.Planned] = []
     var slots: [String: Slot] = [:]

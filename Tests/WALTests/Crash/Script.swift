@@ -16,6 +16,8 @@ struct Script: Sendable, CustomTestStringConvertible {
         /// Nothing was written for a moment: notes are made durable.
         case idle
         case truncateBefore(Int)
+        /// The end is cut off after a record of those that were written.
+        case truncateAfter(Int)
         case pin(String, Int)
         case unpin(String)
         /// A destination takes its slot, moves it, writes both halves, lets it go.
@@ -94,6 +96,19 @@ struct Script: Sendable, CustomTestStringConvertible {
             Script(
                 "promotion", kind,
                 [.append(most), .append(700), .sync, .append(80), .sync, .reopen, .promoteCopy, .append(most), .sync, .die, .append(1), .sync, .promoteCopy, .append(2), .sync]),
+            // The end goes back within a segment, over several, over what was never synced, and onto a boundary.
+            Script(
+                "end", kind,
+                [.append(most), .append(300), .sync, .append(most), .append(200), .truncateAfter(300), .append(700), .sync, .die, .append(2 * window), .truncateAfter(0), .append(4), .reopen]),
+            Script(
+                "end on a boundary", kind,
+                [.append(window - 8), .append(window - 8), .append(9), .sync, .truncateAfter(0), .append(window - 8), .truncateAfter(999), .die, .append(1), .sync]),
+            Script(
+                "both ends", kind,
+                [.append(most), .append(most), .append(600), .append(most), .sync, .truncateBefore(500), .pin("app", 600), .truncateAfter(0), .unpin("app"), .truncateAfter(500), .append(most), .sync, .truncateBefore(1000), .append(7), .truncateAfter(0), .reopen]),
+            Script(
+                "end and promotion", kind,
+                [.append(most), .append(700), .sync, .append(80), .truncateAfter(500), .promoteCopy, .append(most), .sync, .truncateAfter(500), .append(30), .promoteCopy, .append(2), .sync, .truncateAfter(999)]),
         ]
     }
 
@@ -104,7 +119,7 @@ struct Script: Sendable, CustomTestStringConvertible {
         let window = Script("", kind, []).window
         let steps = (0..<steps).map { _ -> Step in
             let place = Int.random(in: 0...1000, using: &random)
-            switch Int.random(in: 0..<32, using: &random) {
+            switch Int.random(in: 0..<35, using: &random) {
             case 0..<9: return .append(Int.random(in: 0...700, using: &random))
             case 9: return .append(window - 8)
             case 10, 11: return .append(Int.random(in: 0...2 * window, using: &random))
@@ -121,6 +136,7 @@ struct Script: Sendable, CustomTestStringConvertible {
             case 27: return .sidecarTruncate(place)
             case 28, 29: return .reopen
             case 30: return .die
+            case 31..<34: return .truncateAfter(place)
             default: return place % 3 == 0 ? .promoteCopy : .die
             }
         }

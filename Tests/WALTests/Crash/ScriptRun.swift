@@ -26,7 +26,6 @@ final class ScriptRun: Sendable {
         var sidecar: LogSidecar?
         var slot: DestinationSlot?
         var number = 0
-        var epoch: UInt64 = 1
 
         var log: AnyLog {
             guard let opened else { preconditionFailure("no log is open") }
@@ -84,6 +83,7 @@ final class ScriptRun: Sendable {
             let sidecar = try LogSidecar.attach(directory: promise.withLock(\.place), fileSystem: machine, time: time)
             defer { sidecar.detach() }
             try noteHead(target, try sidecar.truncateBefore(target))
+        case .truncateAfter(let place): try truncateAfter(place, hands)
         case .pin(let name, let place):
             let target = target(place, hands)
             promise.withLock { $0.allow(target, for: name) }
@@ -122,7 +122,7 @@ final class ScriptRun: Sendable {
     /// The record at so many thousandths of those that are durable; their end for 1000.
     private func target(_ place: Int, _ hands: Hands) -> LSN {
         let (head, durable) = (hands.log.headLSN, hands.log.durableLSN)
-        let records = promise.withLock { $0.histories[0].filter { $0.lsn >= head && $0.end <= durable } }
+        let records = promise.withLock { $0.history.filter { $0.lsn >= head && $0.end <= durable } }
         let index = place * records.count / 1000
         return index < records.count ? records[index].lsn : durable
     }
@@ -131,6 +131,35 @@ final class ScriptRun: Sendable {
         let target = target(place, hands)
         promise.withLock { $0.head = $0.head.lowerBound...max($0.head.lowerBound, target) }
         return target
+    }
+
+    /// Ends the log after the record at so many thousandths of those that are there. A reader beside the log, or a slot, may keep it from that.
+    private func truncateAfter(_ place: Int, _ hands: Hands) throws {
+        let log = hands.log
+        let records = promise.withLock { $0.history.filter { $0.lsn >= log.headLSN } }
+        guard let kept = records.prefix(place * records.count / 1000 + 1).last(where: { !$0.continues }) else { return }
+        let epoch = log.epochs.current.number + 1
+        promise.withLock { $0.cut = Promise.Cut(end: kept.end, epoch: epoch) }
+        let end = log.endLSN
+        guard try cut(log, after: kept.lsn) else {
+            let mayBeHeld = hands.sidecar != nil || promise.withLock { !$0.slots.isEmpty }
+            try check(mayBeHeld && log.endLSN == end && log.epochs.current.number == epoch - 1, "truncating after \(kept.lsn) was refused")
+            promise.withLock { $0.cut = nil }
+            return
+        }
+        try check(log.endLSN == kept.end && log.epochs.current.number == epoch, "truncated after \(kept.lsn), the log ends at \(log.endLSN)")
+        promise.withLock { $0.takeCut() }
+    }
+
+    /// False where it was refused.
+    private func cut(_ log: AnyLog, after lsn: LSN) throws(WALError) -> Bool {
+        do throws(WALError) {
+            try log.truncateAfter(lsn)
+            return true
+        } catch {
+            guard error.isLocked else { throw error }
+            return false
+        }
     }
 
     private func noteHead(_ target: LSN, _ head: LSN) throws {
@@ -166,6 +195,7 @@ final class ScriptRun: Sendable {
 
     private func promoteCopy(_ hands: Hands) throws {
         try releaseSlot(hands)
+        let epoch = hands.log.epochs.current.number + 1
         try hands.log.close()
         promise.withLock { $0.acknowledged = $0.end }
         let old = promise.withLock(\.place)
@@ -177,8 +207,7 @@ final class ScriptRun: Sendable {
             // The copy has no consumers.
             promise.slots = [:]
         }
-        hands.epoch += 1
-        try promote(new, LogPromotion.ClaimedEpoch(number: hands.epoch, id: EpochID(rawValue: 1000 + hands.epoch)), machine, time)
+        try promote(new, LogPromotion.ClaimedEpoch(number: epoch, id: EpochID(rawValue: 1000 + epoch)), machine, time)
         try open(hands)
     }
 

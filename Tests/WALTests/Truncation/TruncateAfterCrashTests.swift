@@ -19,8 +19,8 @@ import TestSupport
     static func open(_ machine: SimulatedFileSystem, _ kind: Case.Kind) throws -> AnyLog {
         switch kind {
         case .segments:
-            try AnyLog(store: AnyStore(SegmentedStore(directory: "/log", segmentSize: 4096, fileSystem: machine, time: SimulatedTimeSource())))
-        case .file: try AnyLog(store: AnyStore(FileStore(path: "/log", fileSystem: machine, time: SimulatedTimeSource())))
+            try AnyLog(store: AnyStore(SegmentedStore(directory: "/log", segmentSize: 4096, fileSystem: machine, time: SimulatedTimeSource())), configuration: .deterministic)
+        case .file: try AnyLog(store: AnyStore(FileStore(path: "/log", fileSystem: machine, time: SimulatedTimeSource())), configuration: .deterministic)
         }
     }
 
@@ -73,7 +73,8 @@ import TestSupport
         machine.observe { call, path in
             guard pthread_equal(pthread_self(), me) != 0, findings.problems.values.count < 3 else { return }
             let number = calls.add(1, ordering: .relaxed).newValue
-            for fate in 0..<4 {
+            // With `make crash` all of them at each call.
+            for fate in 0..<4 where CrashTests.isLong || fate == number % 4 {
                 let order: DirectoryOrder = fate % 2 == 0 ? .ordered : .anyOrder
                 let after: SimulatedFileSystem
                 switch fate {
@@ -84,7 +85,7 @@ import TestSupport
                 }
                 let name = "call \(number) (\(call) \(path)), fate \(fate)"
                 // The finishing is interrupted, too.
-                if number % 7 == 2, fate == 0 || fate == 3 {
+                if number % 7 == 2, CrashTests.isLong ? fate == 0 || fate == 3 : true {
                     let second = after.crash(choosing: KeepEverything())
                     let killed = after.kill()
                     for again in [second, killed] {
@@ -108,7 +109,7 @@ import TestSupport
         try log.truncateAfter(lsns[plan.kept])
         machine.observe(nil)
         #expect(findings.problems.values.isEmpty, "\(findings.problems.values.prefix(3))")
-        #expect(findings.crashes.load(ordering: .relaxed) > 100)
+        #expect(findings.crashes.load(ordering: .relaxed) > 50)
         #expect(findings.outcomes.withLock { $0 } == [true, false])
         #expect(log.endLSN == old[plan.kept + 1])
         Self.check(machine.crash(choosing: DropEverything()), plan.kind, old: old, kept: plan.kept, end: old[plan.kept + 1], "after it returned", findings)
@@ -153,6 +154,6 @@ import TestSupport
                 }
             }
         }
-        #expect(refused > 10 && stopped > 10)
+        #expect(refused > 5 && stopped > 10, "\(refused) \(stopped)")
     }
 }

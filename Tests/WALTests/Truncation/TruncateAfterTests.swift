@@ -131,6 +131,28 @@ import TestSupport
         }
     }
 
+    @Test(arguments: [StoreKind.memory, .segmentsOnSimulation])
+    func whoeverWaitsForRecordsToComeIsToldThatTheLogWasCutBelowThem(_ kind: StoreKind) async throws {
+        try await kind.run { place async throws in
+            let log = try place.open()
+            let lsns = try (0..<30).map { try log.append(sampleRecord($0, count: 300)) }
+            let target = try await log.sync().advanced(by: 1000)
+            // Runs at once, until it waits.
+            let waiting = Task.immediate { () async throws -> Void in try await log.waitUntilDurable(target) }
+            try log.truncateAfter(lsns[10])
+            try log.append([1])
+            _ = try await log.sync()
+            #expect(log.endLSN < target)
+            await #expect(throws: WALError.positionLost(head: .zero)) { try await waiting.value }
+            // Who asks now waits for the records that come now.
+            let anew = Task.immediate { () async throws -> Void in try await log.waitUntilDurable(target) }
+            while log.endLSN < target { try log.append(sampleRecord(7, count: 300)) }
+            _ = try await log.sync()
+            try await anew.value
+            try log.close()
+        }
+    }
+
     @Test func commitTimesOfWhatWasCutOffAreForgotten() throws {
         let fixture = LogFixture()
         let time = SimulatedTimeSource()

@@ -117,6 +117,21 @@ final class GrowingFile: LogMedium, @unchecked Sendable {
         try fileSystem.syncDirectory(paths.directory)
         file.close()
         file = try fileSystem.open(path, .readWrite)
+        try forgetCells(above: cut.end)
+    }
+
+    /// The one foot outlives what is cut off: a cell that says how far that was durable would name, once the head has passed the cut and its epoch is
+    /// forgotten, an epoch that nobody knows. Until this is done the facts say what is being discarded, so it is done again after a crash.
+    private func forgetCells(above end: LSN) throws(WALError) {
+        var isChanged = false
+        for foot in try feet([]) {
+            for case .success(let cell?) in foot.cells where cell.durable > end {
+                let place = ControlFile.footOffset + UInt64(SegmentFoot.durableOffset(ofSequence: cell.sequence))
+                try control.file.write([UInt8](repeating: 0, count: SegmentFoot.DurableCell.size), at: place)
+                isChanged = true
+            }
+        }
+        if isChanged { try control.file.sync() }
     }
 
     func discard(_ cut: PreparedCut) {
