@@ -36,6 +36,11 @@ int walship_unlock_byte(int descriptor, uint64_t byte) {
     return fcntl(descriptor, F_OFD_SETLK, &lock) == 0 ? 0 : errno;
 }
 
+int walship_unlock_all(int descriptor) {
+    struct flock lock = {.l_type = F_UNLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 0, .l_pid = 0};
+    return fcntl(descriptor, F_OFD_SETLK, &lock) == 0 ? 0 : errno;
+}
+
 int walship_probe_byte(int descriptor, uint64_t byte, bool *locked) {
     struct flock lock = one_byte(F_WRLCK, byte);
     if (fcntl(descriptor, F_OFD_GETLK, &lock) != 0) return errno;

@@ -42,6 +42,9 @@ int walship_lock_byte(int descriptor, uint64_t byte, bool exclusive);
 /// fcntl(2) F_OFD_SETLK with F_UNLCK on one byte: as above.
 int walship_unlock_byte(int descriptor, uint64_t byte);
 
+/// fcntl(2) F_OFD_SETLK with F_UNLCK on all bytes, however many there are: as above.
+int walship_unlock_all(int descriptor);
+
 /// fcntl(2) F_OFD_GETLK on one byte, as if for an exclusive lock: as above. Sets `*locked` to whether another open file
 /// description holds any lock there; takes none.
 int walship_probe_byte(int descriptor, uint64_t byte, bool *_Nonnull locked);

@@ -8,6 +8,8 @@ package final class LinuxFile: File {
     package let path: String
     /// The descriptor, or -1 once closed.
     private let descriptor: Atomic<Int32>
+    /// Whether bytes of the file may be locked through this description.
+    private let mayHoldLocks = Atomic(false)
 
     /// Zeros are written in pieces of this many bytes where fallocate is missing: large enough that the calls cost little.
     private static let zeroPiece = 256 << 10
@@ -110,6 +112,7 @@ package final class LinuxFile: File {
         let code = try SystemCall.check("fcntl", on: path, allowing: [EAGAIN, EACCES]) {
             walship_lock_byte(descriptor, byte, kind == .exclusive)
         }
+        if code == 0 { mayHoldLocks.store(true, ordering: .relaxed) }
         return code == 0
     }
 
@@ -127,9 +130,15 @@ package final class LinuxFile: File {
 
     /// close(2). Its result is not looked at: Linux releases the descriptor whatever it says (close(2), "Dealing with error
     /// returns"), and whether bytes are on stable storage is what `sync` has said.
+    ///
+    /// Locks are given back first: a child of this process that was forked and has not got to its exec yet has the description too, and
+    /// would hold them until then (fcntl(2), "Open file description locks").
     package func close() {
         let number = descriptor.exchange(-1, ordering: .relaxed)
-        if number >= 0 { _ = Glibc.close(number) }
+        guard number >= 0 else { return }
+        // Of no consequence where it fails: then they go with the description.
+        if mayHoldLocks.load(ordering: .relaxed) { _ = walship_unlock_all(number) }
+        _ = Glibc.close(number)
     }
 
     /// The kernel's offsets are signed.

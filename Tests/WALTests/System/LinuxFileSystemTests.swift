@@ -1,3 +1,4 @@
+import Foundation
 import Glibc
 import Testing
 import TestSupport
@@ -139,6 +140,26 @@ import WAL
             let piece = try file.bytes(at: UInt64(bytes.count), count: 4096)
             if piece.isEmpty { return String(decoding: bytes, as: UTF8.self) }
             bytes += piece
+        }
+    }
+
+    /// A child that was forked and has not got to its exec yet has every descriptor, and the locks are those of the description.
+    @Test func aClosedFileHoldsNoLockWhoeverElseHasTheDescription() throws {
+        try withTemporaryDirectory { directory in
+            let fileSystem = LinuxFileSystem()
+            let path = "\(directory)/lock"
+            let first = try fileSystem.open(path, .createIfAbsent)
+            #expect(try first.tryLock(byte: 0, .exclusive))
+            #expect(try first.tryLock(byte: 3, .exclusive))
+            let second = try fileSystem.open(path, .readWrite)
+            #expect(try second.isLockedByOther(byte: 0) && second.isLockedByOther(byte: 3))
+            let inherited = (0..<1024 as Range<Int32>).filter { number in
+                (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\(number)")) == path
+            }.map { dup($0) }
+            #expect(inherited.count == 2)
+            defer { for copy in inherited { close(copy) } }
+            first.close()
+            #expect(try !second.isLockedByOther(byte: 0) && !second.isLockedByOther(byte: 3))
         }
     }
 }
