@@ -4,7 +4,8 @@ enum SegmentFilling: Hashable, Sendable {
     case bare
     /// Its pages are in memory, for appends that come faster than flushes: no append meets a page fault.
     case cached
-    /// The same in the largest units, where nothing, or much at a time, is flushed.
+    /// The same in the largest units, where nothing, or much at a time, is flushed; the few faults of such units are left to the appends,
+    /// because it is the making of segments that limits them.
     case bulk
     /// Zeros are on the disk, for many small flushes: none of them has to note in the filesystem's journal that space which was only reserved
     /// is written now.
@@ -14,6 +15,9 @@ enum SegmentFilling: Hashable, Sendable {
     /// them): few faults in large units where much is written between two flushes; small units where little is, because a flush
     /// writes the whole of a unit of which one byte changed through a mapping.
     var isCached: Bool { self == .cached || self == .bulk }
+
+    /// Whether the mapping's page table is filled ahead.
+    var isPopulated: Bool { self == .cached || self == .written }
 
     var zeroPiece: Int? {
         switch self {

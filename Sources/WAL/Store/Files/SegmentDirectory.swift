@@ -76,7 +76,7 @@ struct SegmentDirectory: LogMedium {
             // Not synced: the flush that writes the records writes these, too, where no record has taken their place.
             if filling.isCached, let piece = filling.zeroPiece { try ZeroFill.write(to: file, 0..<windowSize, piece: piece) }
             let segment = try map(index, file, isBare: filling == .bare, onRelease: onRelease)
-            if filling != .bare { segment.populate(forWriting: filling.isCached) }
+            if filling.isPopulated { segment.populate(forWriting: filling.isCached) }
             return segment
         } catch {
             file.close()
