@@ -109,8 +109,10 @@ extension LogCore {
                 }
             }
         } catch {
-            if let last { try committer.betweenFlushes { () throws(WALError) in try last.release() } }
-            try preparer.withdraw()
+            try committer.betweenFlushes { () throws(WALError) in
+                try last?.release()
+                try preparer.withdraw()
+            }
             try store.discardSegments(from: firstNew)
             throw error
         }
@@ -146,10 +148,10 @@ extension LogCore {
         guard allocation.publishedEnd > index * segmentSize else { return }
         try committer.betweenFlushes { () throws(WALError) in
             for segment in active.takeAll(from: index) { try segment.release() }
+            try preparer.withdraw()
         }
         allocation.publishedEnd = index * segmentSize
         allocatedEnd.store(min(allocatedEnd.load(ordering: .relaxed), index * segmentSize), ordering: .sequentiallyConsistent)
-        try preparer.withdraw()
         try store.discardSegments(from: index)
     }
 }

@@ -49,6 +49,8 @@ extension LogCore {
     func stopHelpers() throws(WALError) -> UInt64? {
         preparer.stop()
         retirer.stop()
-        return try preparer.withdraw()
+        var unused: UInt64?
+        try committer.betweenFlushes { () throws(WALError) in unused = try preparer.withdraw() }
+        return unused
     }
 }

@@ -6,11 +6,13 @@ extension LogCore {
     func truncateAfter(_ kept: Range<LSN>, history: LogHistory) throws(WALError) {
         try withFrozenTail { (frozen: inout FrozenTail) throws(WALError) in
             var refusal: WALError?
+            var hasLetGo = false
             // Nobody flushes meanwhile; an error that leaves here is final for the log.
             try committer.betweenFlushes { () throws(WALError) in
                 if let cause = committer.stopCause { throw .stopped(cause: cause) }
                 do throws(WALError) {
                     let cut = try store.truncateAfter(kept) { () throws(WALError) in
+                        hasLetGo = true
                         // Readers look at this after they have read: from here on what lies above the end may be anything.
                         history.announceCut(at: kept.upperBound)
                         // The store removes the files of both. Only now, so that a refusal costs nothing.
@@ -25,6 +27,8 @@ extension LogCore {
                 } catch .stopped(let cause) {
                     throw .stopped(cause: cause)
                 } catch {
+                    // A store that fails when it may not refuse any more: no segment is left that an append could go to.
+                    if hasLetGo { throw .stopped(cause: StopCause(error)) }
                     refusal = error
                 }
             }

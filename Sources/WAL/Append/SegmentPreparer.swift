@@ -47,7 +47,7 @@ final class SegmentPreparer: Sendable {
     }
 
     /// Lets go of everything that is prepared, and prepares nothing until it is wanted again. Returns the first index let go of, which is for the
-    /// store to discard; nil where there was none.
+    /// store to discard; nil where there was none. Called between flushes: a note of durability may lie in the foot of a segment that is only prepared.
     @discardableResult
     func withdraw() throws(WALError) -> UInt64? {
         while true {

@@ -244,6 +244,44 @@ import TestSupport
         #expect(machine.counters.openFiles == 0 && machine.counters.mappings == 0)
     }
 
+    /// Where the log is durable exactly up to a boundary, the note of that lies in the foot of the segment behind it, which is only prepared.
+    @Test func aPreparedSegmentIsNotLetGoWhileItsFootIsFlushed() throws {
+        let machine = SimulatedFileSystem()
+        let log = try log(machine, .synchronous)
+        let begun = Parker()
+        let mayGoOn = Parker()
+        let isFirst = Atomic(true)
+        machine.observe { call, path in
+            guard call == .sync, path == "/log/" + SegmentName(index: 1).fileName else { return }
+            guard isFirst.exchange(false, ordering: .sequentiallyConsistent) else { return }
+            begun.unpark()
+            _ = mayGoOn.park(nanoseconds: 20_000_000_000)
+        }
+        try log.append(sampleRecord(1, count: 4088))
+        try log.sync()
+        // The keeper flushes the note once nothing happens.
+        guard begun.park(nanoseconds: 20_000_000_000) else { return #expect(Bool(false), "no note is flushed") }
+        let before = machine.counters.openFiles
+        let failure = Mutex<WALError?>(nil)
+        let isOver = Atomic(false)
+        let closer = try NamedThread(name: "closer") {
+            do throws(WALError) { try log.close() } catch { failure.withLock { $0 = error } }
+            isOver.store(true, ordering: .sequentiallyConsistent)
+        }
+        // It has to wait: what it does without waiting would be seen here.
+        let time = LinuxTimeSource()
+        let start = time.monotonic()
+        while machine.counters.openFiles >= before, !isOver.load(ordering: .sequentiallyConsistent), time.monotonic() - start < 200_000_000 {
+            time.sleep(nanoseconds: 1_000_000)
+        }
+        #expect(machine.counters.openFiles >= before, "a file was closed while it is flushed")
+        mayGoOn.unpark()
+        closer.join()
+        #expect(failure.withLock { $0 } == nil)
+        machine.observe(nil)
+        #expect(machine.counters.openFiles == 0 && machine.counters.mappings == 0)
+    }
+
     @Test func largeRecordsTruncationAndClosingAreRightBesideThePreparer() throws {
         for seed in 1...12 as ClosedRange<UInt64> {
             let machine = SimulatedFileSystem()

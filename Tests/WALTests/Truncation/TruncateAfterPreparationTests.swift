@@ -90,6 +90,20 @@ import TestSupport
         #expect(try again.records().map(\.lsn) == lsns)
         try again.close()
     }
+
+    /// Every segment was let go of: whatever the store calls its error, nothing may be appended any more.
+    @Test func aStoreThatFailsAfterTheLogHasLetGoStopsIt() throws {
+        let machine = SimulatedFileSystem()
+        let store = HesitantStore(machine)
+        let log = try WriteAheadLog(store: store)
+        let lsns = try (0..<30).map { try log.append(sampleRecord($0, count: 300)) }
+        try log.sync()
+        store.failsAfterLettingGo.store(true, ordering: .releasing)
+        #expect { try log.truncateAfter(lsns[10]) } throws: { ($0 as? WALError)?.isStopped ?? false }
+        #expect { try log.append([1]) } throws: { ($0 as? WALError)?.isStopped ?? false }
+        do { try log.close() } catch {}
+        #expect(machine.counters.openFiles == 0 && machine.counters.mappings == 0)
+    }
 }
 
 /// A store that stops in the middle of preparing a segment until it is told to go on, or until its end is cut off.
@@ -101,6 +115,7 @@ private final class HesitantStore: LogStore {
     let mayGoOn = Parker()
     private let preparing = Atomic(0)
     let preparingAfterLettingGo = Atomic(0)
+    let failsAfterLettingGo = Atomic(false)
 
     init(_ machine: SimulatedFileSystem) {
         base = SegmentedStore(directory: "/log", segmentSize: 4096, fileSystem: machine, time: SimulatedTimeSource())
@@ -121,11 +136,16 @@ private final class HesitantStore: LogStore {
     }
 
     func truncateAfter(_ kept: Range<LSN>, letGo: () throws(WALError) -> Void) throws(WALError) -> StoreTruncation {
-        try base.truncateAfter(kept) { () throws(WALError) in
+        let result = try base.truncateAfter(kept) { () throws(WALError) in
             mayGoOn.unpark()
             try letGo()
             preparingAfterLettingGo.store(preparing.load(ordering: .sequentiallyConsistent), ordering: .releasing)
         }
+        if failsAfterLettingGo.load(ordering: .acquiring) {
+            try result.lastSegment?.release()
+            throw .io(operation: "unlink", path: "test", errno: 5)
+        }
+        return result
     }
 
     func open(_ configuration: LogConfiguration) throws(WALError) -> StoreOpening { try base.open(configuration) }
