@@ -15,6 +15,9 @@ public struct LSN: RawRepresentable, Comparable, Hashable, Codable, Sendable {
     /// The position `bytes` further on. Traps on overflow: no log grows past 2⁶² bytes.
     @inlinable public func advanced(by bytes: UInt64) -> LSN { LSN(rawValue + bytes) }
 
+    /// The lowest position above this one; itself where there is none.
+    var following: LSN { rawValue == .max ? self : advanced(by: 1) }
+
     /// Bytes from `other` to this position; `other` must not be past it.
     @inlinable public func distance(from other: LSN) -> UInt64 { rawValue - other.rawValue }
 }

@@ -8,8 +8,8 @@ enum LogParameters {
     static func maxRecordSize(stored: Int?, requested: Int?) throws(WALError) -> Int {
         if let requested, !(1...LogLimits.maxRecordSizeMax).contains(requested) {
             throw .parameterMismatch(
-                parameter: "maximum record size", stored: stored.map(String.init) ?? "not yet set",
-                requested: "\(requested) (allowed: 1 to \(LogLimits.maxRecordSizeMax))")
+                parameter: "maximum record size", stored: stored.map(String.init) ?? "1 to \(LogLimits.maxRecordSizeMax) bytes",
+                requested: stored == nil ? "\(requested)" : "\(requested) (allowed: 1 to \(LogLimits.maxRecordSizeMax))")
         }
         guard let stored else { return requested ?? LogLimits.maxRecordSizeDefault }
         guard let requested else { return stored }

@@ -11,10 +11,12 @@ import Testing
     @Test func theReadmesExampleDoesWhatItSays() async throws {
         try await withTemporaryDirectory { directory in
             let program = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent().appending(path: "FirstLog").path
-            for lsn in ["0", "30"] {
+            // The three records of a run take 30, 26 and 31 bytes.
+            for lsns in [[0, 30, 56], [87, 117, 143]] {
                 let process = try ChildProcess(program, [], in: directory, workingDirectory: directory)
                 #expect(try await process.waitForExit() == .exited(0))
-                #expect(process.standardOutput == "\(lsn) order 4711: two loaves\n")
+                let orders = ["4711: two loaves", "4712: a cake", "4712: six candles"]
+                #expect(process.standardOutput == zip(lsns, orders).map { "\($0) order \($1)\n" }.joined())
             }
         }
     }

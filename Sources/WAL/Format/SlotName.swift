@@ -13,4 +13,16 @@ public enum SlotName {
                 }
             }
     }
+
+    static func requireUsable(_ name: String) throws(WALError) {
+        guard isValid(name) else {
+            throw .encoding(reason: "\"\(name)\" cannot name a slot: 1 to 64 of a-z 0-9 . _ - and not ending in .tmp")
+        }
+    }
+}
+
+extension WALError {
+    static func pinAboveDurable(_ lsn: LSN, _ durable: LSN) -> WALError {
+        .encoding(reason: "a pin at LSN \(lsn) lies above the durable LSN \(durable): sync first")
+    }
 }

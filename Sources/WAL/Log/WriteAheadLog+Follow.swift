@@ -32,7 +32,7 @@ extension WriteAheadLog {
 
         func waitForMore(than position: LSN, _ cuts: CutWatch?) async throws(WALError) {
             let outcome = await log.core.committer.durableWaiters.wait(
-                for: position.advanced(by: 1), isLost: { cuts?.end != nil })
+                for: position.following, isLost: { cuts?.end != nil })
             if case .cancelled = outcome { throw .cancelled }
         }
 

@@ -54,7 +54,7 @@ extension LogReader {
 
         func waitForMore(than position: LSN, _ cuts: CutWatch?) async throws(WALError) {
             if isClosed { return }
-            if case .cancelled = try await log.watch.wait(for: position.advanced(by: 1), endsWithWriter: false) { throw .cancelled }
+            if case .cancelled = try await log.watch.wait(for: position.following, endsWithWriter: false) { throw .cancelled }
         }
 
         var thread: ReadingThread { log.readingThread }

@@ -92,17 +92,18 @@ public final class LogReader: Sendable {
         try VerifiedRange.read(range, from: files)
     }
 
-    /// The greatest LSN at or below `lsn` where a record begins (or the durable end).
+    /// The greatest LSN at or below `lsn` where a record begins (or the durable end). `.positionLost` for an LSN below the head.
     public func recordBoundary(atOrBelow lsn: LSN) throws(WALError) -> LSN {
-        try files.boundarySearch().greatestFrameStart(atOrBelow: lsn)
+        try files.boundarySearch(notBelowHead: lsn).greatestFrameStart(atOrBelow: lsn)
     }
 
     /// As `recordBoundary`, but never inside a batch.
     public func batchBoundary(atOrBelow lsn: LSN) throws(WALError) -> LSN {
-        try files.boundarySearch().greatestBoundary(atOrBelow: lsn)
+        try files.boundarySearch(notBelowHead: lsn).greatestBoundary(atOrBelow: lsn)
     }
 
-    /// Lets go of the log. Followers and waits end; nothing may iterate any more.
+    /// Lets go of the log: its end may be truncated again. Followers and waits end; an iteration under way yields `.stopped`, and so is answered who asks
+    /// for a position or a range later. The control file's descriptor goes with the last iteration and the reader itself. A second call does nothing.
     public func close() {
         watch.stop()
         readingThread.stop()

@@ -11,6 +11,7 @@ final class ReaderFiles: Sendable {
     let slots: SlotDirectory
     private let attachment: (any File)?
     private let boot: BootID
+    private let isClosed = Atomic(false)
     /// The frame that a range which was verified last ends with, or in.
     private let lastFrame = Mutex<(frame: LSN, end: LSN)?>(nil)
 
@@ -46,9 +47,13 @@ final class ReaderFiles: Sendable {
         return !found.isCopied
     }
 
-    func headLSN() throws(WALError) -> LSN { try control.requireFacts().head }
+    func headLSN() throws(WALError) -> LSN {
+        try requireOpen()
+        return try control.requireFacts().head
+    }
 
     func durableLSN() throws(WALError) -> LSN {
+        try requireOpen()
         if control.live.isInitialised && control.live.boot == boot {
             let durable = control.live.durable
             let found = try control.readFacts()
@@ -114,8 +119,10 @@ final class ReaderFiles: Sendable {
 
     func makeReader() -> any LogBytesReader { WatchingReader(files: self) }
 
-    func boundarySearch() throws(WALError) -> BoundarySearch {
+    /// `.positionLost` where `lsn` lies below the head, which others move.
+    func boundarySearch(notBelowHead lsn: LSN) throws(WALError) -> BoundarySearch {
         let facts = try control.requireFacts()
+        guard lsn >= facts.head else { throw .positionLost(head: facts.head) }
         return BoundarySearch(
             reader: makeReader(), checksums: FrameChecksums(logID: facts.logID, epochs: try control.epochTable(facts)),
             maxRecordSize: facts.maxRecordSize, segmentSize: control.identity.segmentSize, head: facts.head,
@@ -131,9 +138,15 @@ final class ReaderFiles: Sendable {
 
     func note(frame: LSN, reaching end: LSN) { lastFrame.withLock { $0 = (frame, end) } }
 
+    /// Detaches from the log. The control file and its mapping stay until nobody refers to this any more: another thread may be asking.
     func close() {
-        control.close()
+        isClosed.store(true, ordering: .releasing)
         attachment?.close()
+    }
+
+    /// `.stopped` once closed: the end of the log may be cut off under whoever reads on.
+    func requireOpen() throws(WALError) {
+        if isClosed.load(ordering: .acquiring) { throw .stopped(cause: .closed) }
     }
 }
 
@@ -168,6 +181,8 @@ private final class WatchingReader: LogBytesReader, @unchecked Sendable {
     func read(into buffer: UnsafeMutableRawBufferPointer, at lsn: LSN) throws(WALError) -> Int {
         for _ in 0..<WatchingReader.attemptsMax {
             let count = try unsafe reader.read(into: buffer, at: lsn)
+            // Looked at afterwards, as the incarnation.
+            try files.requireOpen()
             let now = files.control.live.incarnation
             if now == incarnation { return count }
             incarnation = now

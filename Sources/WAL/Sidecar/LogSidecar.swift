@@ -35,9 +35,7 @@ public final class LogSidecar: Sendable {
     /// Takes the slot of a destination, making it with `initial` where there is none. One process at a time has a slot: `.locked` otherwise.
     /// A slot whose halves are both damaged, or of a newer version, is `.corruption`: it holds all truncation until it is dropped by name.
     public func takeSlot(_ name: String, initial: () throws(WALError) -> SlotState) throws(WALError) -> DestinationSlot {
-        guard SlotName.isValid(name), !name.hasSuffix(".tmp") else {
-            throw .encoding(reason: "\"\(name)\" cannot name a slot: 1 to 64 of a-z 0-9 . _ - and not ending in .tmp")
-        }
+        try SlotName.requireUsable(name)
         return try LogLock.underMaintenance(files.paths, files.fileSystem, files.time) { () throws(WALError) in
             if try !files.slots.names().contains(name) { try files.slots.create(name, try initial()) } else { try files.slots.settleNames() }
             return try DestinationSlot(name: name, files: files)

@@ -50,14 +50,12 @@ struct PrefixTruncation {
     }
 
     func pin(_ name: String, at lsn: LSN, durable: LSN) throws(WALError) {
-        try requireUsable(name)
+        try SlotName.requireUsable(name)
         try LogLock.underMaintenance(paths, fileSystem, time) { () throws(WALError) in
             let facts = try requireOriginal()
             let durable = min(durable, facts.discardFrom ?? durable)
             guard lsn >= facts.head else { throw .positionLost(head: facts.head) }
-            guard lsn <= durable else {
-                throw .encoding(reason: "a pin at LSN \(lsn) lies above the durable LSN \(durable): sync first")
-            }
+            guard lsn <= durable else { throw .pinAboveDurable(lsn, durable) }
             if try slots.names().contains(name) {
                 guard try slots.read(name, expecting: facts.logID).current?.kind == .pin else {
                     throw .encoding(reason: "the slot \(name) belongs to a destination, not to a pin")
@@ -70,7 +68,7 @@ struct PrefixTruncation {
     }
 
     func unpin(_ name: String) throws(WALError) {
-        try requireUsable(name)
+        try SlotName.requireUsable(name)
         try LogLock.underMaintenance(paths, fileSystem, time) { () throws(WALError) in
             guard try slots.names().contains(name) else { return }
             let facts = try control.requireFacts()
@@ -87,11 +85,5 @@ struct PrefixTruncation {
         guard let facts = found.facts else { return try control.requireFacts() }
         if found.isCopied { throw .stopped(cause: .replica) }
         return facts
-    }
-
-    private func requireUsable(_ name: String) throws(WALError) {
-        guard SlotName.isValid(name) else {
-            throw .encoding(reason: "\"\(name)\" cannot name a slot: 1 to 64 of a-z 0-9 . _ - and not ending in .tmp")
-        }
     }
 }

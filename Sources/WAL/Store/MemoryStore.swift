@@ -104,8 +104,10 @@ public final class MemoryStore: LogStore {
     }
 
     public func pin(_ name: String, at lsn: LSN, durable: LSN) throws(WALError) {
+        try SlotName.requireUsable(name)
         try state.withLock { state throws(WALError) in
             guard lsn >= state.head else { throw .positionLost(head: state.head) }
+            guard lsn <= durable else { throw .pinAboveDurable(lsn, durable) }
             state.pins[name] = lsn
         }
     }

@@ -33,6 +33,21 @@ import TestSupport
         }
     }
 
+    @Test(arguments: StoreKind.allCases)
+    func theGreatestPositionOfAllIsWaitedForAsAnyOther(_ kind: StoreKind) async throws {
+        try await kind.run { place in
+            let log = try place.open()
+            let follower = Task { for try await _ in log.follow(from: LSN(.max)) {} }
+            let cancelled = Task { for try await _ in log.follow(from: LSN(.max)) {} }
+            try await log.appendAndSync([1])
+            #expect(try !log.waitUntilDurable(LSN(.max), timeout: .milliseconds(1)))
+            cancelled.cancel()
+            await #expect(throws: WALError.cancelled) { try await cancelled.value }
+            try log.close()
+            try await follower.value
+        }
+    }
+
     @Test func onlyDurableRecordsAndWholeBatchesAreHandedOut() async throws {
         let log = try MemoryLog(store: MemoryStore())
         var batch = RecordBatch()

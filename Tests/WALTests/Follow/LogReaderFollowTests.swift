@@ -35,6 +35,59 @@ import TestSupport
         reader.close()
     }
 
+    @Test func aClosedReaderSaysSo() async throws {
+        let fixture = LogFixture()
+        let log = try fixture.open()
+        for number in 0..<100 { try log.append(sampleRecord(number, count: 100)) }
+        try await log.sync()
+        let reader = try reader(fixture)
+        let early = reader.iter()
+        var iterator = early.makeIterator()
+        #expect(try iterator.next()?.get().lsn == .zero)
+        // Whoever follows asks for the position after the greatest one, too.
+        let follower = Task { for try await _ in reader.follow(from: LSN(.max)) {} }
+        reader.close()
+        reader.close()
+        try await follower.value
+        for try await _ in reader.follow(from: .zero) { Issue.record("followed a closed reader") }
+        // The end of the log may be cut off now.
+        try log.truncateAfter(.zero)
+        let closed = WALError.stopped(cause: .closed)
+        #expect(throws: closed) { try reader.durableLSN }
+        #expect(throws: closed) { try reader.headLSN }
+        #expect(throws: closed) { try reader.writtenLSN }
+        #expect(throws: closed) { try reader.waitUntilDurable(LSN(.max), timeout: .seconds(60)) }
+        #expect(throws: closed) { try reader.recordBoundary(atOrBelow: .zero) }
+        #expect(throws: closed) { try reader.batchBoundary(atOrBelow: .zero) }
+        #expect(throws: closed) { try reader.verifiedRange(.zero..<LSN(108)) }
+        for sequence in [reader.iter(), early] {
+            #expect(throws: closed) { for record in sequence { _ = try record.get() } }
+        }
+        _ = (reader.incarnation, reader.isStopped)
+        try log.close()
+    }
+
+    @Test func aBoundaryBelowTheHeadIsLost() async throws {
+        let fixture = LogFixture()
+        let log = try fixture.open()
+        var lsns: [LSN] = []
+        for number in 0..<200 { lsns.append(try log.append(sampleRecord(number, count: 100))) }
+        try await log.sync()
+        let head = try log.truncateBefore(lsns[150])
+        let reader = try reader(fixture)
+        for lsn in [LSN.zero, lsns[149], head] {
+            if lsn == head {
+                #expect(try reader.recordBoundary(atOrBelow: lsn) == head)
+                #expect(try reader.batchBoundary(atOrBelow: lsn) == head)
+            } else {
+                #expect(throws: WALError.positionLost(head: head)) { try reader.recordBoundary(atOrBelow: lsn) }
+                #expect(throws: WALError.positionLost(head: head)) { try reader.batchBoundary(atOrBelow: lsn) }
+            }
+        }
+        reader.close()
+        try log.close()
+    }
+
     @Test func waitsAreWokenAndEndWithTheWriter() async throws {
         try await withTemporaryDirectory { directory in
             let path = directory + "/log"

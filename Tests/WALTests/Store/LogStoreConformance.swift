@@ -149,8 +149,11 @@ import WAL
             #expect(try log.truncateBefore(lsns[60]) == lsns[40])
             #expect(throws: WALError.positionLost(head: lsns[40])) { try log.pin("late", at: lsns[39]) }
             try log.pin("app", at: lsns[50])
+            #expect("a pin above durable") { try log.pin("ahead", at: log.endLSN) } throws: { if case .encoding? = $0 as? WALError { true } else { false } }
+            for name in ["", "A b", "x.tmp", String(repeating: "x", count: 65)] {
+                #expect("a pin's name") { try log.pin(name, at: lsns[60]) } throws: { if case .encoding? = $0 as? WALError { true } else { false } }
+            }
             if kind.survivesTheProcess {
-                #expect(throws: WALError.self) { try log.pin("ahead", at: log.endLSN) }
                 try log.close()
                 log = try place.open()
             }
