@@ -4,6 +4,15 @@ import TestSupport
 
 /// Each named case of opening, end to end: what is recovered, and that what is refused stays byte for byte as it was.
 @Suite struct RecoveryCaseTests {
+    @Test func aPathWithAZeroByteIsNoOtherPath() throws {
+        try withTemporaryDirectory { directory in
+            #expect("a directory") { _ = try SegmentedLog.open(directory: directory + "/a\0b") } throws: { ($0 as? WALError)?.isNotALog == true }
+            #expect("a file") { _ = try FileLog.open(path: directory + "/a\0b") } throws: { ($0 as? WALError)?.isNotALog == true }
+            let found = try LinuxFileSystem().list(directory)
+            #expect(found == [])
+        }
+    }
+
     @Test func reopeningAfterACleanCloseCopiesAndWritesNothing() throws {
         let fixture = LogFixture()
         try fixture.fill()

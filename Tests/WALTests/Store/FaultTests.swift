@@ -36,10 +36,12 @@ import TestSupport
         }
         #expect(log.durableLSN == durable)
         #expect(try log.iter().map { try $0.get().lsn } == [kept], "reading goes on")
-        let reader = try LogReader.open(directory: "/log", fileSystem: fixture.machine, time: SimulatedTimeSource())
-        #expect(reader.isStopped)
-        #expect(try reader.durableLSN == durable)
-        reader.close()
+        do {
+            let reader = try LogReader.open(directory: "/log", fileSystem: fixture.machine, time: SimulatedTimeSource())
+            #expect(reader.isStopped)
+            #expect(try reader.durableLSN == durable)
+            reader.close()
+        }
         #expect(throws: WALError.self) { try log.close() }
         #expect(fixture.machine.counters.openFiles == 0 && fixture.machine.counters.mappings == 0)
     }

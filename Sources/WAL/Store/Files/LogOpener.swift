@@ -28,6 +28,8 @@ struct LogOpener {
 
     /// `.vacant`, `.occupied` or `.log`, and what occupies the place.
     func look() throws(WALError) -> (place: AdmissionEvidence.Place, what: String) {
+        // The kernel would take what comes before it for the path.
+        guard !paths.name.utf8.contains(0) else { return (.occupied, "a path has no zero byte") }
         if try fileSystem.status(paths.control) != nil { return (.log, "") }
         switch kind {
         case .directory:
