@@ -19,14 +19,14 @@ enum AllocationSuite {
             Row(name: "allocations-across-segments", ours: everywhere, limit: .fixed(0.001), threshold: .atMost(1)),
         ])
 
-    /// Appends so much after a warm-up of 1 MiB, and counts.
+    /// Appends so much after a warm-up of 4 MiB, and counts. The next segment has been asked for by then, which counts as part of the switch.
     private static func count(megabytes: Int, _ counter: () -> UInt64, _ workplace: Workplace) throws -> Double {
         guard allocations_are_counted() == 1 else {
             throw BenchmarkError.notAsExpected("allocations cannot be counted with this C library")
         }
         return try workplace.withFresh("allocations") { directory in
             let log = try SegmentedLog.open(directory: directory)
-            let warmUp = AppendLoad(payloadCount: 128, threads: 1, volume: 1 << 20)
+            let warmUp = AppendLoad(payloadCount: 128, threads: 1, volume: 4 << 20)
             let load = AppendLoad(payloadCount: 128, threads: 1, volume: megabytes << 20)
             let record = load.payload.span.bytes
             for _ in 0..<warmUp.records { try log.append(record) }
