@@ -14,8 +14,8 @@ struct WalshipD: AsyncParsableCommand {
         version: "walshipd \(Version.current)",
         subcommands: subcommands)
 
-    /// Every subcommand, in the order in which help shows them: run, serve, append, cat, restore, promote, verify, status,
-    /// demo. A command is registered when it does its work.
+    /// Every subcommand, in the order in which help shows them: run, serve, append, cat, restore, promote, verify, flush, slots,
+    /// status, demo. A command is registered when it does its work.
     static let subcommands: [any ParsableCommand.Type] = [
         RunCommand.self,
         ServeCommand.self,
@@ -24,6 +24,8 @@ struct WalshipD: AsyncParsableCommand {
         RestoreCommand.self,
         PromoteCommand.self,
         VerifyCommand.self,
+        FlushCommand.self,
+        SlotsCommand.self,
         StatusCommand.self,
         DemoCommand.self,
     ]

@@ -4,6 +4,8 @@ package struct SlotListing: Sendable {
     /// nil where the slot cannot be read, or is of a newer version: then it holds everything.
     package var state: SlotState?
     package var hold: SlotFile.Hold
+    /// A process has taken it.
+    package var isServed: Bool
     /// What is wrong with one half while the other is intact: what a crash while it was written leaves, too.
     package var damagedHalf: FormatError?
 }
@@ -14,7 +16,9 @@ extension LogReader {
         var listings: [SlotListing] = []
         for name in try files.slots.names() {
             let slot: SlotFile
+            let isServed: Bool
             do throws(WALError) {
+                isServed = try files.slots.isServed(name)
                 slot = try files.slots.read(name, expecting: logID)
             } catch where error.isMissingFile {
                 continue
@@ -23,7 +27,7 @@ extension LogReader {
             if slot.current != nil {
                 for case .failure(let error) in slot.halves where error.kind != .empty { damaged = error }
             }
-            listings.append(SlotListing(name: name, state: slot.current, hold: slot.hold, damagedHalf: damaged))
+            listings.append(SlotListing(name: name, state: slot.current, hold: slot.hold, isServed: isServed, damagedHalf: damaged))
         }
         return listings
     }

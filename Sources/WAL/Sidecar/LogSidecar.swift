@@ -42,10 +42,13 @@ public final class LogSidecar: Sendable {
         }
     }
 
-    /// Removes a slot, so that it no longer holds truncation. A missing one is no error.
+    /// Removes a slot, pins and those that cannot be read included, so that it no longer holds truncation. A missing one is no error. `.locked` while a
+    /// process serves it: that one would go on moving a position that no longer holds anything.
     public func dropSlot(_ name: String) throws(WALError) {
+        try SlotName.requireUsable(name)
         try LogLock.underMaintenance(files.paths, files.fileSystem, files.time) { () throws(WALError) in
             guard try files.slots.names().contains(name) else { return }
+            guard try !files.slots.isServed(name) else { throw .locked(holder: "the process that serves the slot \(name)") }
             try files.slots.remove(name)
         }
     }

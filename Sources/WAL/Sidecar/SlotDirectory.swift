@@ -20,6 +20,14 @@ struct SlotDirectory: Sendable {
         return SlotFile.decode(try file.bytes(at: 0, count: SlotFile.size), expecting: logID)
     }
 
+    /// Whether a process has taken the slot. False where there is none.
+    func isServed(_ name: String) throws(WALError) -> Bool {
+        guard try fileSystem.status(paths.slot(name)) != nil else { return false }
+        let file = try fileSystem.open(paths.slot(name), .read)
+        defer { file.close() }
+        return try file.isLockedByOther(byte: 0)
+    }
+
     /// Every intact half's newest state, for what it says about durability.
     func states(expecting logID: LogID) throws(WALError) -> [SlotState] {
         var states: [SlotState] = []

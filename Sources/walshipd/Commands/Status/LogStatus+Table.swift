@@ -3,7 +3,7 @@ import WAL
 extension LogStatus {
     /// For people: the log's own lines, then a table of its destinations and one of its pins, where there are any.
     var table: String {
-        var lines = Self.aligned([
+        var lines = TextTable.aligned([
             ["log", path],
             ["log id", "\(logID)"],
             ["epoch", "\(epoch.number) (\(epoch.id))"],
@@ -17,7 +17,7 @@ extension LogStatus {
         if isReplica { lines.append("This is a replica: readable; promote it before writing to it.") }
         if !destinations.isEmpty {
             lines.append("")
-            lines += Self.aligned(
+            lines += TextTable.aligned(
                 [["destination", "archived", "checkpoint", "lag bytes", "lag seconds"]]
                     + destinations.map { destination in
                         [
@@ -28,20 +28,8 @@ extension LogStatus {
         }
         if !pins.isEmpty {
             lines.append("")
-            lines += Self.aligned([["pin", "position"]] + pins.map { [$0.name, "\($0.position)"] })
+            lines += TextTable.aligned([["pin", "position"]] + pins.map { [$0.name, "\($0.position)"] })
         }
         return lines.joined(separator: "\n")
-    }
-
-    /// Columns as wide as their widest cell, two spaces apart.
-    private static func aligned(_ rows: [[String]]) -> [String] {
-        let columns = rows.map(\.count).max() ?? 0
-        let widths = (0..<columns).map { column in rows.compactMap { $0.indices.contains(column) ? $0[column].count : nil }.max() ?? 0 }
-        return rows.map { row in
-            row.indices.map { column in
-                let isLast = column == row.indices.last
-                return row[column] + (isLast ? "" : String(repeating: " ", count: widths[column] - row[column].count + 2))
-            }.joined()
-        }
     }
 }
