@@ -33,12 +33,14 @@ public struct ArchiveURL: Hashable, Sendable {
     public typealias Base = StoreURL.Place
     public var base: Base { store.place }
 
-    /// The whole URL: what may be printed, and what `slotName` is made from.
+    /// The whole URL: what may be printed.
     public var text: String { "\(store.text)/\(logName)" }
 
-    /// The slot's name where the configuration gives none: `d-` and the first 16 hex digits of SHA-256 of `text`.
-    public var slotName: String {
-        let digits = SHA256.hash(data: Array(text.utf8)).prefix(8).map { byte in
+    /// The slot's name where the configuration gives none: `d-` and the first 16 hex digits of SHA-256 of the address. That is `text`; for a
+    /// bucket at an `endpoint` (`http(s)://host[:port]`) of its own, the endpoint is part of it, because a bucket of the same name elsewhere is another.
+    public func slotName(endpoint: String? = nil) -> String {
+        let address = "\(store.identity(endpoint: endpoint))/\(logName)"
+        let digits = SHA256.hash(data: Array(address.utf8)).prefix(8).map { byte in
             String(byte >> 4, radix: 16) + String(byte & 15, radix: 16)
         }
         return "d-" + digits.joined()

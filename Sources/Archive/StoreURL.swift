@@ -74,6 +74,13 @@ public struct StoreURL: Hashable, Sendable {
     /// The archive of a log below this place.
     public func archive(of log: LogName) -> ArchiveURL { ArchiveURL(store: self, logName: log) }
 
+    /// Two places with the same text are one: the URL, and for a bucket at an endpoint of its own `s3+http(s)://host[:port]/bucket/prefix`. Without
+    /// an endpoint a bucket is AWS's, whose names are the same in every region.
+    public func identity(endpoint: String?) -> String {
+        guard case .s3 = place, let endpoint else { return text }
+        return "s3+\(endpoint)/\(text.dropFirst("s3://".count))"
+    }
+
     static func isHostAndPort(_ authority: String) -> Bool {
         var host = Substring(authority)
         // The colon of a port follows the last bracket of an IPv6 address.

@@ -23,6 +23,10 @@ struct StoreFactory: Sendable {
         self.logger = logger
     }
 
+    init(_ destination: DestinationSettings, logs: Int, logger: Logger) {
+        self.init(http: destination.http, s3: destination.s3, uploadsInFlight: destination.ship.uploadsInFlight * logs, logger: logger)
+    }
+
     /// Nothing is sent yet. Every log below `url` may share the store.
     func store(for url: StoreURL) throws(ArchiveError) -> any ObjectStore {
         switch url.place {
@@ -66,7 +70,7 @@ struct StoreFactory: Sendable {
     }
 
     private func s3Settings() -> Archive.S3Settings {
-        let source = S3CredentialSource(environment: environment)
+        let source = S3CredentialSource(environment: s3.credentialEnvironment(environment))
         var settings = Archive.S3Settings { () throws(ArchiveError) in try source.read() }
         settings.endpoint = s3.endpoint
         // The AWS tools' own names, so that what works with those works here; an empty one counts as none.

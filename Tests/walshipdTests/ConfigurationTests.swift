@@ -79,7 +79,7 @@ import Testing
     }
 
     /// Every scalar setting, with a value that is not its default, as text and as seen in the settings.
-    static let samples: [(SettingKey, String, @Sendable (RunSettings) -> Bool)] = [
+    static let samples: [(SettingKey, String, @Sendable (DestinationSettings) -> Bool)] = [
         (.shipTailInterval, "250ms", { $0.ship.tailInterval == .milliseconds(250) }),
         (.shipUploadsInFlight, "7", { $0.ship.uploadsInFlight == 7 }),
         (.shipCompressionLevel, "9", { $0.ship.compressionLevel == 9 }),
@@ -91,9 +91,16 @@ import Testing
         (.httpStallTimeout, "7s", { $0.http.stallTimeout == .seconds(7) }),
         (.httpStallBytesPerSecond, "64KiB", { $0.http.stallBytesPerSecond == ByteSize(64 << 10) }),
         (.httpProxy, "http://proxy:3128", { $0.http.proxy == "http://proxy:3128" }),
-        (.logLevel, "debug", { $0.logLevel == .debug }),
-        (.shutdownDeadline, "3s", { $0.shutdownDeadline == .seconds(3) }),
+        (.s3Endpoint, "http://h:1", { $0.s3.endpoint == "http://h:1" }),
+        (.s3Region, "x-1", { $0.s3.region == "x-1" }),
     ]
+    static let samplesOfAll: [(SettingKey, String, @Sendable (RunSettings) -> Bool)] = {
+        var all: [(SettingKey, String, @Sendable (RunSettings) -> Bool)] = []
+        for (key, text, holds) in samples { all.append((key, text, { holds($0.destinations[0]) })) }
+        all.append((.logLevel, "debug", { $0.logLevel == .debug }))
+        all.append((.shutdownDeadline, "3s", { $0.shutdownDeadline == .seconds(3) }))
+        return all
+    }()
 
     private func yaml(_ key: SettingKey, _ value: String) -> String {
         let parts = key.components
@@ -101,7 +108,7 @@ import Testing
     }
 
     @Test func everySettingIsReadFromEveryPlace() throws {
-        for (key, value, holds) in Self.samples {
+        for (key, value, holds) in Self.samplesOfAll {
             #expect(try holds(load(yaml(key, value))), "\(key) in the file")
             #expect(try holds(load(targets, environment: [key.environmentName: value])), "\(key) in the environment")
             #expect(try holds(load(targets, flags: [key: value])), "\(key) as a flag")
@@ -116,10 +123,10 @@ import Testing
             let environment = mask & 2 != 0 ? [key.environmentName: "12"] : [:]
             let flags = mask & 4 != 0 ? [key: "13"] : [:]
             let expected = mask & 4 != 0 ? 13 : mask & 2 != 0 ? 12 : mask & 1 != 0 ? 11 : 2
-            #expect(try load(file, environment: environment, flags: flags).ship.uploadsInFlight == expected, "mask \(mask)")
+            #expect(try load(file, environment: environment, flags: flags).destinations[0].ship.uploadsInFlight == expected, "mask \(mask)")
         }
         #expect(
-            try load(yaml(key, "11"), environment: [key.environmentName: ""]).ship.uploadsInFlight == 11,
+            try load(yaml(key, "11"), environment: [key.environmentName: ""]).destinations[0].ship.uploadsInFlight == 11,
             "an empty variable is none")
     }
 
@@ -132,9 +139,9 @@ import Testing
 
     @Test func offSwitchesOff() throws {
         for off in ["off", "\"off\"", "false"] {
-            #expect(try load(targets + "ship: {tail-interval: \(off)}").ship.tailInterval == nil)
+            #expect(try load(targets + "ship: {tail-interval: \(off)}").destinations[0].ship.tailInterval == nil)
         }
-        #expect(try load(targets).ship.tailInterval == .seconds(1))
+        #expect(try load(targets).destinations[0].ship.tailInterval == .seconds(1))
     }
 
     @Test(
@@ -255,7 +262,7 @@ import Testing
             let file = scratch + "/password"
             try "hunter2\n".write(toFile: file, atomically: true, encoding: .utf8)
             let named = try load(targets + "http: {username: u, password-file: \(file)}")
-            guard case .basic("u", let source) = named.http.credentials else {
+            guard case .basic("u", let source) = named.destinations[0].http.credentials else {
                 Issue.record("no basic credentials")
                 return
             }
@@ -266,17 +273,17 @@ import Testing
             let direct = try load(
                 targets + "http: {username: u, password-file: \(file)}", environment: ["WALSHIPD_HTTP_PASSWORD": "hunter2"])
             #expect(
-                direct.http.credentials == .basic(username: "u", password: .value(Secret("hunter2"))),
+                direct.destinations[0].http.credentials == .basic(username: "u", password: .value(Secret("hunter2"))),
                 "the environment is nearer")
             let bearer = try load(targets, environment: ["WALSHIPD_HTTP_BEARER_TOKEN_FILE": file])
-            guard case .bearer(let token) = bearer.http.credentials else {
+            guard case .bearer(let token) = bearer.destinations[0].http.credentials else {
                 Issue.record("no token")
                 return
             }
             #expect(try token.read().value == "rotated")
 
             let headers = try load(targets + "http: {headers: [\"X-Token: hunter2\"]}")
-            #expect(headers.http.headers.map(\.name) == ["X-Token"])
+            #expect(headers.destinations[0].http.headers.map(\.name) == ["X-Token"])
             for settings in [named, direct, bearer, headers] {
                 var dumped = ""
                 dump(settings, to: &dumped)
@@ -308,10 +315,10 @@ import Testing
     }
 
     @Test func headersAreListsOfLines() throws {
-        let fromFile = try load(targets + "http:\n  headers:\n    - \"A: 1\"\n    - 'B-c:x: y'").http.headers
+        let fromFile = try load(targets + "http:\n  headers:\n    - \"A: 1\"\n    - 'B-c:x: y'").destinations[0].http.headers
         #expect(fromFile.map(\.name) == ["A", "B-c"])
         #expect(fromFile.map(\.value.value) == ["1", "x: y"])
-        #expect(try load(targets, environment: ["WALSHIPD_HTTP_HEADERS": "A: 1\nB-c:x: y"]).http.headers == fromFile)
+        #expect(try load(targets, environment: ["WALSHIPD_HTTP_HEADERS": "A: 1\nB-c:x: y"]).destinations[0].http.headers == fromFile)
         for wrong in [
             "noColon", "Bad Name: x", ": x", "A:", "A:\u{1}", "Host: x", "content-length: 1", "If-None-Match: *",
             "A: " + String(repeating: "x", count: 9_000),
@@ -364,12 +371,13 @@ import Testing
             #expect(text.contains("  # \(key.components.last!):"), "\(key.rawValue) is not in the file")
         }
         let settings = try RunSettings.load(path: path, environment: [:], flags: [:]).settings
-        #expect(settings == RunSettings(logs: settings.logs, destinations: settings.destinations))
+        let plain = settings.destinations.map { DestinationSettings(name: $0.name, base: $0.base) }
+        #expect(settings == RunSettings(logs: settings.logs, destinations: plain))
         #expect(settings.logs.count == 1 && settings.destinations.count == 1)
         // What is commented out as an example can be uncommented.
         let examples = [
             "ca-file: ", "proxy: ", "headers:", "  - \"X-Team", "username: ", "password-file: ", "bearer-token-file: ",
-            "endpoint: ", "region: ",
+            "endpoint: ", "region: ", "credentials-file: ", "profile: ",
         ]
         var all: [String] = []
         for line in text.split(separator: "\n").map(String.init) {
@@ -378,7 +386,7 @@ import Testing
         }
         let keys: Set<SettingKey> = [
             .httpCAFile, .httpProxy, .httpHeaders, .httpUsername, .httpPasswordFile, .httpBearerTokenFile,
-            .s3Endpoint, .s3Region,
+            .s3Endpoint, .s3Region, .s3CredentialsFile, .s3Profile,
         ]
         #expect(try keys.isSubset(of: ConfigurationFile.parse(all.joined(separator: "\n"), path: path).settings.keys))
     }

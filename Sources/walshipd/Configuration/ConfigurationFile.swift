@@ -8,10 +8,19 @@ struct ConfigurationFile: Sendable {
         var text: String
         var line: Int?
     }
-    /// One element of `logs` or `destinations`: its keys and values.
+    /// One element of `logs` or `destinations`: its own keys and values, and the settings that hold for it alone.
     struct Element: Hashable, Sendable {
-        var values: [String: Value]
+        var values: [String: Value] = [:]
+        var settings: [SettingKey: Value] = [:]
         var line: Int?
+    }
+    /// Where settings are being read: at the top, or within an entry of `destinations`.
+    private struct Scope {
+        var place: SettingKey.Place
+        /// Before each key in messages.
+        var prefix = ""
+        /// Keys that are no settings.
+        var others: [String]
     }
 
     var path: String
@@ -45,90 +54,106 @@ struct ConfigurationFile: Sendable {
         guard let mapping = root.mapping else {
             throw file.error("", root, "expected a mapping of settings, like `ship:` with `tail-interval: 1s` below it")
         }
+        let top = Scope(place: .file, others: ["logs", "destinations"])
         for (keyNode, value) in mapping {
             let key = try file.name(of: keyNode, in: "")
             switch key {
             case "logs": file.logs = try file.elements(value, key: key, allowed: logKeys)
-            case "destinations": file.destinations = try file.elements(value, key: key, allowed: destinationKeys)
-            default: try file.take(value, key: key, keyNode: keyNode)
+            case "destinations": file.destinations = try file.elements(value, key: key, allowed: destinationKeys, settings: .destination)
+            default: try file.take(value, key: key, keyNode: keyNode, top, into: &file.settings)
             }
         }
         return file
     }
 
-    /// A setting, or a section of settings: sections nest by their keys joined with dots.
-    private mutating func take(_ node: Node, key: String, keyNode: Node) throws(ConfigurationError) {
-        if let setting = SettingKey(rawValue: key), setting.places.contains(.file) {
-            settings[setting] = Value(text: try text(of: node, setting: setting), line: node.mark?.line)
+    /// A setting, or a section of settings: sections nest, and a setting's key is its sections' names and its own, joined with dots.
+    private func take(
+        _ node: Node, key: String, keyNode: Node, _ scope: Scope, into settings: inout [SettingKey: Value]
+    ) throws(ConfigurationError) {
+        if let setting = SettingKey(rawValue: key), setting.places.contains(scope.place) {
+            settings[setting] = Value(text: try text(of: node, setting, scope), line: node.mark?.line)
             return
         }
-        if let mapping = node.mapping, SettingKey.allCases.contains(where: { $0.rawValue.hasPrefix(key + ".") }) {
+        if let mapping = node.mapping, Self.isSection(key, in: scope) {
             for (innerKey, value) in mapping {
-                let full = key + "." + (try name(of: innerKey, in: key))
-                try take(value, key: full, keyNode: innerKey)
+                let full = key + "." + (try name(of: innerKey, in: scope.prefix + key))
+                try take(value, key: full, keyNode: innerKey, scope, into: &settings)
             }
             return
         }
-        throw error(key, keyNode, Self.refusal(of: key))
+        throw error(scope.prefix + key, keyNode, Self.refusal(of: key, in: scope))
+    }
+
+    private static func isSection(_ key: String, in scope: Scope) -> Bool {
+        SettingKey.allCases.contains { $0.rawValue.hasPrefix(key + ".") && $0.places.contains(scope.place) }
     }
 
     /// Why a key is refused, with the one that may have been meant.
-    private static func refusal(of key: String) -> String {
+    private static func refusal(of key: String, in scope: Scope) -> String {
         switch SettingKey(rawValue: key) {
         case .httpPassword: return "a password does not belong in this file; name its own file with http.password-file"
         case .httpBearerToken: return "a token does not belong in this file; name its own file with http.bearer-token-file"
-        case .log: return "expected a section with `level`; list logs under `logs`"
-        case .archive: return "unknown key; list archives under `destinations`"
+        case .log where scope.place == .file: return "expected a section with `level`; list logs under `logs`"
+        case .archive where scope.place == .file: return "unknown key; list archives under `destinations`"
         default: break
         }
-        if SettingKey.allCases.contains(where: { $0.rawValue.hasPrefix(key + ".") }) {
-            return "expected a section of settings below it, not a single value"
+        if isSection(key, in: scope) { return "expected a section of settings below it, not a single value" }
+        if scope.place == .destination, SettingKey.allCases.contains(where: { $0.places.contains(.file) && ($0.rawValue + ".").hasPrefix(key + ".") }) {
+            return "is one for the whole program; set it outside of `destinations`"
         }
         let section = key.split(separator: ".").dropLast().joined(separator: ".")
         let known = SettingKey.allCases.filter { setting in
-            setting.places.contains(.file) && (section.isEmpty || setting.rawValue.hasPrefix(section + "."))
+            setting.places.contains(scope.place) && (section.isEmpty || setting.rawValue.hasPrefix(section + "."))
         }
         var names = known.map(\.rawValue)
-        if section.isEmpty { names = ["logs", "destinations"] + Set(names.map { String($0.prefix { $0 != "." }) }).sorted() }
+        if section.isEmpty { names = scope.others + Set(names.map { String($0.prefix { $0 != "." }) }).sorted() }
         return "unknown key; known here: \(names.joined(separator: ", "))"
     }
 
-    private func text(of node: Node, setting: SettingKey) throws(ConfigurationError) -> String {
-        if setting == .httpHeaders { return try headerLines(node) }
+    private func text(of node: Node, _ setting: SettingKey, _ scope: Scope) throws(ConfigurationError) -> String {
+        let key = scope.prefix + setting.rawValue
+        if setting == .httpHeaders { return try headerLines(node, key) }
         guard let scalar = node.scalar, node.null == nil, !scalar.string.isEmpty else {
-            throw error(setting.rawValue, node, "expected a single value; remove the key to keep its default")
+            throw error(key, node, "expected a single value; remove the key to keep its default")
         }
         return scalar.string
     }
 
     /// A sequence of `Name: value` lines, joined as the environment gives them.
-    private func headerLines(_ node: Node) throws(ConfigurationError) -> String {
+    private func headerLines(_ node: Node, _ key: String) throws(ConfigurationError) -> String {
         guard let sequence = node.sequence else {
-            throw error(SettingKey.httpHeaders.rawValue, node, "expected a list of \"Name: value\" lines")
+            throw error(key, node, "expected a list of \"Name: value\" lines")
         }
         var lines: [String] = []
         for item in sequence {
             guard let line = item.scalar?.string, !line.contains("\n") else {
-                throw error(
-                    SettingKey.httpHeaders.rawValue, item, "expected one \"Name: value\" line, in quotes because of the colon")
+                throw error(key, item, "expected one \"Name: value\" line, in quotes because of the colon")
             }
             lines.append(line)
         }
         return lines.joined(separator: "\n")
     }
 
-    private func elements(_ node: Node, key: String, allowed: [String]) throws(ConfigurationError) -> [Element] {
+    /// A list of mappings with the keys `allowed`, and with settings where they may stand in it.
+    private func elements(
+        _ node: Node, key: String, allowed: [String], settings place: SettingKey.Place? = nil
+    ) throws(ConfigurationError) -> [Element] {
         let shape = "expected a list of entries with \(allowed.joined(separator: " and "))"
         guard let sequence = node.sequence else { throw error(key, node, shape) }
         var result: [Element] = []
         for (index, item) in sequence.enumerated() {
             let itemKey = "\(key)[\(index)]"
             guard let mapping = item.mapping else { throw error(itemKey, item, shape) }
-            var element = Element(values: [:], line: item.mark?.line)
+            var element = Element(line: item.mark?.line)
             for (keyNode, value) in mapping {
                 let name = try name(of: keyNode, in: itemKey)
                 guard allowed.contains(name) else {
-                    throw error("\(itemKey).\(name)", keyNode, "unknown key; known here: \(allowed.joined(separator: ", "))")
+                    guard let place else {
+                        throw error("\(itemKey).\(name)", keyNode, "unknown key; known here: \(allowed.joined(separator: ", "))")
+                    }
+                    let scope = Scope(place: place, prefix: "\(itemKey).", others: allowed)
+                    try take(value, key: name, keyNode: keyNode, scope, into: &element.settings)
+                    continue
                 }
                 guard let scalar = value.scalar, value.null == nil, !scalar.string.isEmpty else {
                     throw error("\(itemKey).\(name)", value, "expected a single value")
@@ -142,12 +167,17 @@ struct ConfigurationFile: Sendable {
 
     private func name(of node: Node, in section: String) throws(ConfigurationError) -> String {
         guard let scalar = node.scalar else { throw error(section, node, "expected keys that are plain words") }
-        return scalar.string
+        let name = scalar.string
+        // One spelling only: of `ship.retain` and a `ship` section with another `retain`, one would win without a word.
+        if SettingKey(rawValue: name) != nil, let dot = name.firstIndex(of: ".") {
+            throw error(name, node, "sections nest here: write `\(name[..<dot]):` and below it `\(name[name.index(after: dot)...]):`")
+        }
+        return name
     }
 
     private func error(_ key: String, _ node: Node, _ problem: String) -> ConfigurationError {
         // Shown unless it is a secret, nothing, or the key itself.
-        let isSecret = SettingKey(rawValue: key)?.isSecret ?? false
+        let isSecret = SettingKey.allCases.contains { $0.isSecret && (key == $0.rawValue || key.hasSuffix("." + $0.rawValue)) }
         let text = node.scalar?.string ?? ""
         let value: String? = isSecret || text.isEmpty || key == text || key.hasSuffix("." + text) ? nil : text
         return ConfigurationError(

@@ -53,7 +53,7 @@ struct HTTPSettings: Equatable, Sendable {
         try credentials?.check()
         if let caFile, let found = try reader.text(.httpCAFile) {
             // A bundle of all public authorities has about 200 KiB.
-            _ = try SmallFile.read(caFile, limit: 16 << 20, for: SettingKey.httpCAFile.rawValue, at: found.origin)
+            _ = try SmallFile.read(caFile, limit: 16 << 20, for: found.name, at: found.origin)
         }
     }
 
@@ -126,15 +126,19 @@ struct HTTPSettings: Equatable, Sendable {
         case (let username?, let password?, nil): return .basic(username: username, password: password)
         case (nil, nil, let token?): return .bearer(token)
         case (_?, _, _?), (_, _?, _?):
-            throw ConfigurationError(
-                origin: .settings, key: "http", value: nil,
-                problem: "a user name with a password, or a bearer token, not both; remove one")
+            throw reader.error(groupOf: .httpUsername, "a user name with a password, or a bearer token, not both; remove one")
         case (_?, nil, nil):
+            // A variable is one for all destinations: which of them it would be for, nobody could see.
             throw try reader.error(
-                .httpUsername, "has no password; set http.password-file or \(SettingKey.httpPassword.environmentName)")
+                .httpUsername,
+                reader.isOwn(.httpUsername)
+                    ? "has no password; set password-file beside it (where there are several destinations, \(SettingKey.httpPassword.environmentName) is for those without a user of their own)"
+                    : "has no password; set http.password-file or \(SettingKey.httpPassword.environmentName)")
         case (nil, _?, nil):
-            throw ConfigurationError(
-                origin: .settings, key: "http", value: nil, problem: "a password without a user name; set http.username")
+            throw reader.error(
+                groupOf: .httpUsername,
+                reader.isOwn(.httpPasswordFile)
+                    ? "a password without a user name; set username beside password-file" : "a password without a user name; set http.username")
         }
     }
 
@@ -146,11 +150,11 @@ struct HTTPSettings: Equatable, Sendable {
         let named = try reader.text(file)
         if direct != nil, let named, case .environment = named.origin {
             throw ConfigurationError(
-                origin: named.origin, key: file.rawValue, value: named.text,
+                origin: named.origin, key: named.name, value: named.text,
                 problem: "\(value.environmentName) is set too; remove one")
         }
         if let direct { return .value(Secret(direct.text)) }
-        if let named { return .file(path: named.text, key: file, origin: named.origin) }
+        if let named { return .file(path: named.text, key: named.name, origin: named.origin) }
         return nil
     }
 }

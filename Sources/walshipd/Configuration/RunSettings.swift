@@ -4,12 +4,8 @@ import Logging
 struct RunSettings: Equatable, Sendable {
     /// At least one; paths and names differ.
     var logs: [LogSettings]
-    /// At least one; addresses and names differ. Every log is shipped to every destination.
+    /// At least one; addresses and names differ. Every log is shipped to every destination, by that destination's settings.
     var destinations: [DestinationSettings]
-    var ship = ShipSettings()
-    var retry = RetrySettings()
-    var http = HTTPSettings()
-    var s3 = S3Settings()
     var logLevel = Logger.Level.info
     /// How long the end of the program may take: the last tail, requests under way.
     var shutdownDeadline: Duration = .seconds(10)
@@ -22,7 +18,8 @@ struct RunSettings: Equatable, Sendable {
         var warnings: [String]
     }
 
-    /// Reads, merges and checks: `flags` over `environment` over the file at `path`.
+    /// Reads, merges and checks: `flags` over `environment` over the file at `path`; for each of several
+    /// destinations, its own entry in that file over all of them.
     ///
     /// `run --check` is this call and nothing more. Files named by settings (CA, passwords) are read to see that they can be;
     /// logs and archives are not touched.
@@ -40,15 +37,11 @@ struct RunSettings: Equatable, Sendable {
         let reader = SettingReader(flags: flags, environment: environment, file: file)
         let targets = try Targets(reader: reader, file: file)
         var settings = RunSettings(logs: targets.logs, destinations: targets.destinations)
-        settings.ship = try ShipSettings(from: reader)
-        settings.retry = try RetrySettings(from: reader)
-        settings.http = try HTTPSettings(from: reader)
-        settings.s3 = try S3Settings(from: reader)
         settings.logLevel = try reader.value(
             .logLevel, default: settings.logLevel, SettingParsers.word(Logger.Level.self))
         settings.shutdownDeadline = try reader.value(
             .shutdownDeadline, default: settings.shutdownDeadline, SettingParsers.duration(shutdownDeadlines))
-        return Loaded(settings: settings, warnings: unknownVariables(environment))
+        return Loaded(settings: settings, warnings: unknownVariables(environment) + targets.warnings)
     }
 
     /// A misspelt variable is told, not refused: service managers and container platforms set variables of such names on their

@@ -14,7 +14,8 @@ struct Secret: Hashable, Sendable, CustomStringConvertible, CustomDebugStringCon
 /// secret is taken up when storage refuses the old one.
 enum SecretSource: Hashable, Sendable {
     case value(Secret)
-    case file(path: String, key: SettingKey, origin: SettingOrigin)
+    /// `key` as messages show it.
+    case file(path: String, key: String, origin: SettingOrigin)
 
     /// Longer than any password or token in use (a JWT with many claims stays below 16 KiB).
     static let sizeMax = 64 << 10
@@ -24,12 +25,12 @@ enum SecretSource: Hashable, Sendable {
         switch self {
         case .value(let secret): return secret
         case .file(let path, let key, let origin):
-            let data = try SmallFile.read(path, limit: Self.sizeMax, for: key.rawValue, at: origin)
+            let data = try SmallFile.read(path, limit: Self.sizeMax, for: key, at: origin)
             var text = String(decoding: data, as: UTF8.self)
             if text.hasSuffix("\n") || text.hasSuffix("\r\n") { text.removeLast() }
             guard !text.isEmpty, !text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) else {
                 throw ConfigurationError(
-                    origin: origin, key: key.rawValue, value: path, problem: "expected a file with the secret on a single line")
+                    origin: origin, key: key, value: path, problem: "expected a file with the secret on a single line")
             }
             return Secret(text)
         }

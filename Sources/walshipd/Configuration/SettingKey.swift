@@ -31,24 +31,37 @@ enum SettingKey: String, CaseIterable, Sendable {
     case s3Region = "s3.region"
     case s3Addressing = "s3.addressing"
     case s3Payload = "s3.payload"
+    case s3CredentialsFile = "s3.credentials-file"
+    case s3Profile = "s3.profile"
 
     case logLevel = "log.level"
     case shutdownDeadline = "shutdown-deadline"
 
-    /// Where a setting may stand. Flags exist for few; the command says which.
-    enum Place: Hashable, Sendable { case file, environment, flag }
+    /// Where a setting may stand. Flags exist for few; the command says which. `destination` is an entry of `destinations`, where the
+    /// setting holds for that one alone.
+    enum Place: Hashable, Sendable { case file, destination, environment, flag }
 
     var places: Set<Place> {
         switch self {
         case .log, .archive: [.environment, .flag]
+        case .logLevel, .shutdownDeadline: [.file, .environment, .flag]
         // Secrets stand in the environment or in a file of their own: a flag shows in the list of processes, and a
         // configuration file is read by more people than a secret should be.
         case .httpPassword, .httpBearerToken: [.environment]
-        case .s3Addressing, .s3Payload: [.file, .environment]
-        case .httpUsername, .httpPasswordFile, .httpBearerTokenFile, .httpHeaders: [.file, .environment]
-        default: [.file, .environment, .flag]
+        case .s3Addressing, .s3Payload, .s3CredentialsFile, .s3Profile: [.file, .destination, .environment]
+        case .httpUsername, .httpPasswordFile, .httpBearerTokenFile, .httpHeaders: [.file, .destination, .environment]
+        default: [.file, .destination, .environment, .flag]
         }
     }
+
+    /// Settings that mean something only together: an entry of `destinations` that has one of them has them all, so that one
+    /// destination's user is never paired with another's password.
+    static let groups: [Set<SettingKey>] = [
+        [.httpUsername, .httpPassword, .httpPasswordFile, .httpBearerToken, .httpBearerTokenFile]
+    ]
+
+    /// The setting and those that go with it.
+    var group: Set<SettingKey> { Self.groups.first { $0.contains(self) } ?? [self] }
 
     /// Whether the value must never be shown.
     var isSecret: Bool {

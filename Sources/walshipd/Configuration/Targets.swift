@@ -4,6 +4,8 @@ import Archive
 struct Targets {
     var logs: [LogSettings] = []
     var destinations: [DestinationSettings] = []
+    /// What was given for all destinations and does not hold for some.
+    var warnings: [String] = []
 
     init(reader: SettingReader, file: ConfigurationFile?) throws(ConfigurationError) {
         var archiveLogName: LogName?
@@ -13,10 +15,10 @@ struct Targets {
                 try Self.url { () throws(ArchiveError) in try ArchiveURL(text) }
             })
         {
-            destinations = [DestinationSettings(name: nil, base: archive.store)]
+            destinations = [try DestinationSettings(base: archive.store, from: reader)]
             archiveLogName = archive.logName
         } else if let file {
-            destinations = try Self.destinations(of: file)
+            try takeDestinations(of: file, reader)
         }
 
         if let path = try reader.optional(.log, SettingParsers.nonEmpty) {
@@ -77,30 +79,39 @@ struct Targets {
         return logs
     }
 
-    private static func destinations(of file: ConfigurationFile) throws(ConfigurationError) -> [DestinationSettings] {
-        var destinations: [DestinationSettings] = []
+    private mutating func takeDestinations(of file: ConfigurationFile, _ reader: SettingReader) throws(ConfigurationError) {
         for (index, element) in file.destinations.enumerated() {
-            let key = "destinations[\(index)]"
-            guard let url = element.values["url"] else {
-                throw ConfigurationError(
-                    origin: .file(file.path, line: element.line), key: key, value: nil, problem: "has no url")
-            }
-            let name = element.values["name"]
-            if let name, !DestinationSettings.isValidName(name.text) {
-                throw ConfigurationError(
-                    origin: .file(file.path, line: name.line), key: "\(key).name", value: name.text,
-                    problem: "expected 1 to 64 lower-case letters, digits, dots, _ and -")
-            }
-            do throws(ArgumentTextError) {
-                destinations.append(DestinationSettings(name: name?.text, base: try Self.url { () throws(ArchiveError) in try StoreURL(url.text) }))
-            } catch {
-                // A password in a URL must not be repeated in a message.
-                throw ConfigurationError(
-                    origin: .file(file.path, line: url.line), key: "\(key).url", value: url.text.contains("@") ? nil : url.text,
-                    problem: error.description)
-            }
+            let (name, base) = try Self.place(of: element, index, file)
+            let own = reader.forDestination(element, index: index, isOnly: file.destinations.count == 1)
+            destinations.append(try DestinationSettings(name: name, base: base, from: own))
+            warnings += try own.overridden()
         }
-        return destinations
+        // What holds for all is to be right even where each destination has its own.
+        if destinations.count > 1 { _ = try DestinationSettings(base: destinations[0].base, from: reader) }
+    }
+
+    private static func place(
+        of element: ConfigurationFile.Element, _ index: Int, _ file: ConfigurationFile
+    ) throws(ConfigurationError) -> (name: String?, base: StoreURL) {
+        let key = "destinations[\(index)]"
+        guard let url = element.values["url"] else {
+            throw ConfigurationError(
+                origin: .file(file.path, line: element.line), key: key, value: nil, problem: "has no url")
+        }
+        let name = element.values["name"]
+        if let name, !DestinationSettings.isValidName(name.text) {
+            throw ConfigurationError(
+                origin: .file(file.path, line: name.line), key: "\(key).name", value: name.text,
+                problem: "expected 1 to 64 lower-case letters, digits, dots, _ and -")
+        }
+        do throws(ArgumentTextError) {
+            return (name?.text, try Self.url { () throws(ArchiveError) in try StoreURL(url.text) })
+        } catch {
+            // A password in a URL must not be repeated in a message.
+            throw ConfigurationError(
+                origin: .file(file.path, line: url.line), key: "\(key).url", value: url.text.contains("@") ? nil : url.text,
+                problem: error.description)
+        }
     }
 
     private func check(file: ConfigurationFile?) throws(ConfigurationError) {
@@ -120,7 +131,7 @@ struct Targets {
         if let name = firstRepeated(logs.map(\.name.text)) {
             throw refuse("logs", name, "two logs would share one archive; give them different names")
         }
-        if let url = firstRepeated(destinations.map(\.base.description)) {
+        if let url = firstRepeated(destinations.map(\.identity)) {
             throw refuse("destinations", url, "is listed twice")
         }
         if let name = firstRepeated(destinations.compactMap(\.name)) {

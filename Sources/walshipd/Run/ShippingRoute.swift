@@ -13,7 +13,7 @@ struct ShippingRoute: Sendable {
     /// How often a log that does not exist yet is looked for.
     private static let vacantInterval: Duration = .milliseconds(500)
 
-    init(log: LogSettings, destination: DestinationSettings, store: any ObjectStore, settings: RunSettings, logger: Logger) {
+    init(log: LogSettings, destination: DestinationSettings, store: any ObjectStore, logger: Logger) {
         let archive = destination.archive(of: log)
         var logger = logger
         logger[metadataKey: "log"] = "\(log.path)"
@@ -22,7 +22,7 @@ struct ShippingRoute: Sendable {
         path = log.path
         shipper = LogShipper(
             directory: log.path, name: log.name, slot: destination.slotName(of: log), url: archive.text, store: store,
-            settings: ShipperSettings(settings), logger: logger)
+            settings: ShipperSettings(destination), logger: logger)
     }
 
     var status: ShipperStatus { shipper.status }
@@ -82,7 +82,7 @@ struct ShippingRoute: Sendable {
 }
 
 extension ShipperSettings {
-    init(_ settings: RunSettings) {
+    init(_ settings: DestinationSettings) {
         self.init()
         tailInterval = settings.ship.tailInterval
         uploadsInFlight = settings.ship.uploadsInFlight

@@ -16,13 +16,12 @@ struct ShippingService: Service {
         self.once = once
         self.logger = logger
         shutdownDeadline = settings.shutdownDeadline
-        let factory = StoreFactory(
-            http: settings.http, s3: settings.s3, uploadsInFlight: settings.ship.uploadsInFlight * settings.logs.count, logger: logger)
         var routes: [ShippingRoute] = []
         for destination in settings.destinations {
-            let store = try factory.store(for: destination.base)
+            // One store a destination: its connections are shared by the logs, and no other destination waits for one of them.
+            let store = try StoreFactory(destination, logs: settings.logs.count, logger: logger).store(for: destination.base)
             for log in settings.logs {
-                routes.append(ShippingRoute(log: log, destination: destination, store: store, settings: settings, logger: logger))
+                routes.append(ShippingRoute(log: log, destination: destination, store: store, logger: logger))
             }
         }
         self.routes = routes

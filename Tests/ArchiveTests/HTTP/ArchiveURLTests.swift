@@ -29,9 +29,19 @@ import Testing
     @Test func slotNameFollowsFromTheAddress() throws {
         // printf http://host/base/log | sha256sum
         let plain = try ArchiveURL("http://host/base/log")
-        #expect(plain.slotName == "d-de200401d13466cd")
-        #expect(try ArchiveURL("http://HOST/base/log/").slotName == plain.slotName)
-        #expect(try ArchiveURL("http://host/base/log2").slotName != plain.slotName)
+        #expect(plain.slotName() == "d-de200401d13466cd")
+        #expect(try ArchiveURL("http://HOST/base/log/").slotName() == plain.slotName())
+        #expect(try ArchiveURL("http://host/base/log2").slotName() != plain.slotName())
+    }
+
+    @Test func bucketsAtTwoEndpointsAreTwoPlaces() throws {
+        let bucket = try ArchiveURL("s3://bucket/prefix/log")
+        // printf s3://bucket/prefix/log | sha256sum, printf s3+http://127.0.0.1:8333/bucket/prefix/log | sha256sum
+        #expect(bucket.slotName() == "d-a09380d6a0796d6b")
+        #expect(bucket.slotName(endpoint: "http://127.0.0.1:8333") == "d-37fb02992d041ead")
+        #expect(bucket.store.identity(endpoint: "http://a") != bucket.store.identity(endpoint: "http://b"))
+        let plain = try ArchiveURL("http://host/base/log")
+        #expect(plain.slotName(endpoint: "http://a") == plain.slotName(), "an endpoint is of buckets only")
     }
 
     @Test(arguments: ["a", "A9", "0", "a.b_c-d", String(repeating: "x", count: 100)])
