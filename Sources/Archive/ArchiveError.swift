@@ -23,6 +23,8 @@ public struct ArchiveError: Error, Hashable, Sendable, CustomStringConvertible {
         case damaged
         /// The archive holds something else at this position than we do.
         case diverged
+        /// Encrypted with a key that was not given.
+        case keyMissing
         /// Another writer has a higher epoch, or our claim is no longer ours.
         case fenced
         /// A range that is not there although later ones are, or an end that cannot be proven.

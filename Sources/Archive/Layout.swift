@@ -29,11 +29,13 @@ public struct Layout: Hashable, Sendable {
     public func claim(_ number: UInt64) -> ObjectKey { ObjectKey("\(claimCollection(number))/claim.json") }
     /// The epoch's ancestry and where it begins; until it exists, readers stay on the parent.
     public func start(_ number: UInt64) -> ObjectKey { ObjectKey("\(claimCollection(number))/start.json") }
+    /// From where on the epoch's objects are encrypted; absent: none is.
+    public func encryption(_ number: UInt64) -> ObjectKey { ObjectKey("\(claimCollection(number))/encryption.json") }
 
     /// The closed segments shipped in `epoch`.
     public func segments(_ epoch: EpochName) -> ObjectKey { key("segments/\(epoch)") }
-    public func segment(_ epoch: EpochName, start: LSN) -> ObjectKey {
-        ObjectKey("\(segments(epoch))/\(Layout.name(start)).zst")
+    public func segment(_ epoch: EpochName, start: LSN, isEncrypted: Bool = false) -> ObjectKey {
+        ObjectKey("\(segments(epoch))/\(Layout.name(start))\(Layout.suffix(isEncrypted))")
     }
 
     /// The tails shipped in `epoch`, of every level.
@@ -43,17 +45,21 @@ public struct Layout: Hashable, Sendable {
         precondition((0...ArchiveLimits.tailLevelMax).contains(level), "tail level out of range: \(level)")
         return ObjectKey("\(tails(epoch))/\(level)")
     }
-    public func tail(_ epoch: EpochName, level: Int, start: LSN) -> ObjectKey {
-        ObjectKey("\(tails(epoch, level: level))/\(Layout.name(start)).zst")
+    public func tail(_ epoch: EpochName, level: Int, start: LSN, isEncrypted: Bool = false) -> ObjectKey {
+        ObjectKey("\(tails(epoch, level: level))/\(Layout.name(start))\(Layout.suffix(isEncrypted))")
     }
 
     /// Where an object of this kind and start lies.
-    public func object(_ kind: ObjectMetadata.Kind, _ epoch: EpochName, start: LSN) -> ObjectKey {
+    public func object(_ kind: ObjectMetadata.Kind, _ epoch: EpochName, start: LSN, isEncrypted: Bool = false) -> ObjectKey {
         switch kind {
-        case .segment: segment(epoch, start: start)
-        case .tail(let level): tail(epoch, level: level, start: start)
+        case .segment: segment(epoch, start: start, isEncrypted: isEncrypted)
+        case .tail(let level): tail(epoch, level: level, start: start, isEncrypted: isEncrypted)
         }
     }
+
+    /// How the names of encrypted objects end, and no others.
+    static let encryptedSuffix = ".zst.enc"
+    private static func suffix(_ isEncrypted: Bool) -> String { isEncrypted ? encryptedSuffix : ".zst" }
 
     /// The ranges that were given up in `epoch`.
     public func gaps(_ epoch: EpochName) -> ObjectKey { key("gaps/\(epoch)") }

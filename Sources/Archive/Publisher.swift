@@ -10,6 +10,8 @@ public struct Published: Hashable, Sendable {
     }
     public let key: ObjectKey
     public let how: How
+    /// Of the object that is there: another than was to be stored where it was adopted.
+    public let metadata: ObjectMetadata
 }
 
 /// Publishes objects with certainty: it never trusts a lost reply, never replaces what is intact, and counts nothing
@@ -17,12 +19,14 @@ public struct Published: Hashable, Sendable {
 public struct Publisher: Sendable {
     private let store: any ObjectStore
     private let layout: Layout
+    private let keys: KeyRing
     private let patience: @Sendable () -> any RetryWait
 
-    /// `patience` makes the waiting of one publication; see `RetryWait`.
-    public init(store: any ObjectStore, layout: Layout, patience: @escaping @Sendable () -> any RetryWait) {
+    /// `keys` open what is there already. `patience` makes the waiting of one publication; see `RetryWait`.
+    public init(store: any ObjectStore, layout: Layout, keys: KeyRing = .none, patience: @escaping @Sendable () -> any RetryWait) {
         self.store = store
         self.layout = layout
+        self.keys = keys
         self.patience = patience
     }
 
@@ -34,7 +38,8 @@ public struct Publisher: Sendable {
     /// `outcome` says whether the object may be there. Cancelling ends it with `.cancelled`.
     public func publish(_ object: EncodedObject) async throws(ArchiveError) -> Published {
         let metadata = object.metadata
-        let key = layout.object(metadata.identity)
+        let key = layout.object(metadata)
+        var there = metadata
         var decision = PublishDecision()
         var patience = patience()
         var step = decision.start()
@@ -56,7 +61,9 @@ public struct Publisher: Sendable {
                 }
             case .confirm, .look:
                 do throws(ArchiveError) {
-                    step = decision.saw(try await sight(of: key, object, isConfirmation: step == .confirm))
+                    let (sight, found) = try await sight(of: key, object, isConfirmation: step == .confirm)
+                    there = found ?? metadata
+                    step = decision.saw(sight)
                 } catch {
                     step = decision.lookFailed(error, in: step)
                 }
@@ -68,7 +75,7 @@ public struct Publisher: Sendable {
                 }
                 step = decision.resume()
             case .finish(let how):
-                return Published(key: key, how: how)
+                return Published(key: key, how: how, metadata: there)
             case .fail(var error):
                 if error.key == nil { error.key = key }
                 if error.lsn == nil { error.lsn = metadata.start }
@@ -77,49 +84,57 @@ public struct Publisher: Sendable {
         }
     }
 
-    /// What is at `key`. The size alone is enough only to confirm a fresh create on a store that verified its checksum.
+    /// What is at `key`, and the metadata of another object that is as good as ours. The size alone is enough only to confirm a fresh create on a store that verified its checksum.
     private func sight(
         of key: ObjectKey, _ object: EncodedObject, isConfirmation: Bool
-    ) async throws(ArchiveError) -> PublishDecision.Sight {
-        guard let info = try await store.head(key) else { return .nothing }
+    ) async throws(ArchiveError) -> (PublishDecision.Sight, ObjectMetadata?) {
+        guard let info = try await store.head(key) else { return (.nothing, nil) }
         if isConfirmation, info.size == UInt64(object.bytes.count), await store.capabilities.contains(.verifiesChecksum) {
-            return .ours
+            return (.ours, nil)
         }
         guard info.size <= UInt64(ArchiveLimits.objectSizeMax) else {
-            return .broken(ArchiveError(.damaged, "it has \(info.size) bytes, more than any object", key: key))
+            return (.broken(ArchiveError(.damaged, "it has \(info.size) bytes, more than any object", key: key)), nil)
         }
         let bytes: [UInt8]
         do throws(ArchiveError) {
             bytes = try await store.get(key, range: nil, limit: ArchiveLimits.objectSizeMax)
         } catch where error.code == .notFound {
-            return .nothing
+            return (.nothing, nil)
         }
-        return Publisher.judge(bytes, key: key, ours: object)
+        return Publisher.judge(bytes, key: key, ours: object, keys: keys)
     }
 
     /// Compares what was found with what we would store there.
-    static func judge(_ bytes: [UInt8], key: ObjectKey, ours: EncodedObject) -> PublishDecision.Sight {
-        if bytes == ours.bytes { return .ours }
-        let found: ObjectMetadata
+    static func judge(
+        _ bytes: [UInt8], key: ObjectKey, ours: EncodedObject, keys: KeyRing = .none
+    ) -> (PublishDecision.Sight, ObjectMetadata?) {
+        if bytes == ours.bytes { return (.ours, nil) }
+        let found: ObjectDecoder.Decoded
         do throws(ArchiveError) {
-            found = try ObjectDecoder.decode(bytes, key: key, start: ours.metadata.start).metadata
+            found = try ObjectDecoder.decode(bytes, key: key, start: ours.metadata.start, keys: keys)
         } catch where error.code == .damaged {
-            return .broken(error)
+            return (.broken(error), nil)
+        } catch where error.code == .keyMissing {
+            return (.foreign(error), nil)
         } catch {
-            return .foreign(ArchiveError(
-                .diverged, "what is there cannot be judged: \(error.message)", key: key, lsn: ours.metadata.start, hint: error.hint))
+            let judged = ArchiveError(
+                .diverged, "what is there cannot be judged: \(error.message)", key: key, lsn: ours.metadata.start, hint: error.hint)
+            return (.foreign(judged), nil)
         }
-        // The same range may have been compressed by another version or level, with newer ancestry or times beside it.
-        guard let difference = difference(between: found, and: ours.metadata) else { return .ours }
-        return .foreign(ArchiveError(
+        // The same range may have been compressed by another version or level, with newer ancestry or times beside it, and is never encrypted alike twice.
+        guard let difference = difference(between: found, and: ours.metadata, keys) else { return (.ours, found.metadata) }
+        let foreign = ArchiveError(
             .diverged, "the archive holds something else here: \(difference)", key: key, lsn: ours.metadata.start,
-            hint: "another writer, or this log with another history, has written here; nothing was changed"))
+            hint: "another writer, or this log with another history, has written here; nothing was changed")
+        return (.foreign(foreign), nil)
     }
 
-    private static func difference(between found: ObjectMetadata, and ours: ObjectMetadata) -> String? {
-        if let difference = ours.identity.difference(of: found.identity) { return difference }
-        if found.end != ours.end { return "a range that ends at \(found.end) instead of \(ours.end)" }
-        if found.rawDigest != ours.rawDigest { return "raw digest \(found.rawDigest) instead of \(ours.rawDigest)" }
-        return nil
+    private static func difference(between found: ObjectDecoder.Decoded, and ours: ObjectMetadata, _ keys: KeyRing) -> String? {
+        let metadata = found.metadata
+        if let difference = ours.identity.difference(of: metadata.identity) { return difference }
+        if metadata.end != ours.end { return "a range that ends at \(metadata.end) instead of \(ours.end)" }
+        // Digests of different keys cannot be compared: what was found gets one of ours.
+        let digest = keys.digest(of: found.raw, log: ours.logID, under: ours.seal?.keyID) ?? metadata.rawDigest
+        return digest == ours.rawDigest ? nil : "raw digest \(digest) instead of \(ours.rawDigest)"
     }
 }

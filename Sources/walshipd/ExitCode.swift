@@ -78,6 +78,8 @@ extension ExitCode {
             case .diverged, .fenced: .fenced
             // A document that breaks the format is damage; a URL that does is what the user typed.
             case .invalid: error.key == nil ? .usage : .damaged
+            // Nothing is wrong with the archive: the command line or the configuration lacks a key.
+            case .keyMissing: .usage
             case .cancelled: .failed
             }
     }

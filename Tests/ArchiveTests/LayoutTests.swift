@@ -23,6 +23,9 @@ import WAL
                 == "orders.v1/tail/0000000002-feedfacecafebeef/0/18446744073709551615.zst")
         #expect(layout.object(.tail(level: 1), epoch, start: .zero) == layout.tail(epoch, level: 1, start: .zero))
         #expect(layout.object(.segment, epoch, start: .zero) == layout.segment(epoch, start: .zero))
+        #expect(layout.encryption(12).path == "orders.v1/epochs/0000000012/encryption.json")
+        #expect(layout.segment(epoch, start: .zero, isEncrypted: true).path == layout.segment(epoch, start: .zero).path + ".enc")
+        #expect(layout.object(.tail(level: 2), epoch, start: .zero, isEncrypted: true).path == layout.tail(epoch, level: 2, start: .zero).path + ".enc")
         #expect(layout.gaps(epoch).path == "orders.v1/gaps/0000000002-feedfacecafebeef")
         #expect(layout.gap(epoch, start: LSN(7)).path == "orders.v1/gaps/0000000002-feedfacecafebeef/00000000000000000007.json")
         #expect(layout.head(epoch).path == "orders.v1/heads/0000000002-feedfacecafebeef.json")
@@ -32,6 +35,18 @@ import WAL
         let positions: [UInt64] = [0, 1, 9, 10, 4096, 1 << 40, 1 << 62]
         let keys = positions.map { layout.segment(SampleLog.epoch, start: LSN($0)) }
         #expect(keys == keys.sorted())
+    }
+
+    /// Readers of an archive without encryption ask for as many names as if there were none.
+    @Test func anObjectIsLookedForUnderTheNamesThatItMayHave() {
+        let epoch = SampleLog.epoch
+        func names(_ from: LSN?, _ start: UInt64) -> [String] {
+            layout.names(.segment, epoch, start: LSN(start), ObjectNaming(encryptedFrom: from)).map { String($0.path.drop { $0 != "." }.drop { $0 != "z" }) }
+        }
+        #expect(names(nil, 0) == ["zst"] && ObjectNaming.plain.forms(start: LSN(.max)) == [false])
+        #expect(names(.zero, 0) == ["zst.enc"])
+        #expect(names(LSN(5), 5) == ["zst.enc"] && names(LSN(5), 6) == ["zst.enc"])
+        #expect(names(LSN(5), 4) == ["zst", "zst.enc"])
     }
 
     @Test func logNamesFollowTheirRule() {

@@ -32,10 +32,42 @@ import WAL
         #expect(independent.only("end").map(\.lsn) == [11090])
     }
 
+    @Test func theGoldenEncryptedArchiveIsReadAlikeWithItsKeysAndNotWithout() async throws {
+        let golden = House.root.appending(path: "Tests/Golden/encrypted").path
+        let independent = try await IndependentReader("archive", "\(golden)/sample", "--key-file", "\(golden)/old.key", "--key-file", "\(golden)/new.key")
+        #expect(independent.refusal == nil)
+        #expect(independent.records == (try await IndependentReader("archive", Self.golden)).records, "the same log as the archive without encryption")
+        #expect(independent.only("object").count { $0.key?.hasSuffix(".zst.enc") == true } == 4)
+        for key in ["old", "new"] {
+            let refusal = try await IndependentReader("archive", "\(golden)/sample", "--key-file", "\(golden)/\(key).key").refusal
+            #expect(refusal?.refused.contains("not among the keys given") == true)
+        }
+    }
+
+    /// Objects of many pieces, which the golden ones are too small for.
+    @Test func aFreshEncryptedArchiveHoldsTheLogsRecords() async throws {
+        try await withTemporaryDirectory { directory in
+            let key = MasterKey(bytes: (0..<32).map { $0 * 7 })
+            try Data(key.secretText.utf8).write(to: URL(filePath: "\(directory)/key"))
+            let records = try await makeArchive(in: directory, key: key, segmentSize: 1 << 18) { log in
+                var random = SeededGenerator(seed: 9)
+                for _ in 0..<12 { _ = try log.append((0..<25_000).map { _ in UInt8.random(in: 0...255, using: &random) }) }
+                let sync: () throws -> LSN = { try log.sync() }
+                _ = try sync()
+            }
+            let independent = try await IndependentReader("archive", "\(directory)/archive/orders", "--key-file", "\(directory)/key")
+            #expect(independent.refusal == nil)
+            #expect(independent.records == records && records.count == 12)
+        }
+    }
+
     /// A log and its archive, made with the libraries: closed segments, and the open one as a tail.
-    private func makeArchive(in directory: String) async throws -> [IndependentReader.Record] {
-        let log = try SegmentedLog.open(directory: "\(directory)/log", segmentSize: 4096)
-        _ = try IndependentLogTests.fill(log, seed: 4)
+    private func makeArchive(
+        in directory: String, key: MasterKey? = nil, segmentSize: Int = 4096,
+        fill: (SegmentedLog) throws -> Void = { _ = try IndependentLogTests.fill($0, seed: 4) }
+    ) async throws -> [IndependentReader.Record] {
+        let log = try SegmentedLog.open(directory: "\(directory)/log", segmentSize: segmentSize)
+        try fill(log)
         try log.close()
         let reader = try LogReader.open(directory: "\(directory)/log")
         defer { reader.close() }
@@ -47,15 +79,16 @@ import WAL
         func put(_ key: ObjectKey, _ document: some ArchiveDocument) async throws {
             #expect(try await store.create(key, document.encoded(for: key)) == .created)
         }
-        try await put(layout.logDocument, LogDocument(logID: reader.logID, archiveID: archiveID, segmentSize: 4096))
+        try await put(layout.logDocument, LogDocument(logID: reader.logID, archiveID: archiveID, segmentSize: UInt64(segmentSize)))
+        if let key { try await put(layout.encryption(1), EncryptionDocument(epoch: name, from: .zero, keyID: key.id, time: 1)) }
         try await put(layout.claim(1), ClaimDocument(epoch: name, host: "here", time: 1))
         try await put(layout.start(1), StartDocument(parent: nil, epochs: [.init(epoch: name, fork: .zero, start: .zero)]))
 
-        let encoder = try ObjectEncoder()
+        let encoder = try ObjectEncoder(key: key)
         let end = try reader.durableLSN
         var (start, preceding) = (LSN.zero, RawDigest?.none)
         while start < end {
-            let closes = start.advanced(by: 4096)
+            let closes = start.advanced(by: UInt64(segmentSize))
             let range = try reader.verifiedRange(start..<min(closes, end))
             let kind: ObjectMetadata.Kind = closes <= end ? .segment : .tail(level: 0)
             var records: ObjectMetadata.Records?
@@ -67,7 +100,7 @@ import WAL
                     end: range.range.upperBound, records: records, precedingDigest: kind == .segment ? preceding : nil,
                     ancestry: [epoch], timeIndex: []),
                 level: 3)
-            #expect(try await store.create(layout.object(kind, name, start: start), object.bytes) == .created)
+            #expect(try await store.create(layout.object(object.metadata), object.bytes) == .created)
             preceding = object.metadata.rawDigest
             start = range.range.upperBound
         }
@@ -96,21 +129,23 @@ import WAL
         }
     }
 
-    @Test func anyBitFlipInAnObjectIsFound() async throws {
+    @Test(arguments: [[], ["old", "new"]]) func anyBitFlipInAnObjectIsFound(keys: [String]) async throws {
         try await withTemporaryDirectory { directory in
+            let encrypted = House.root.appending(path: "Tests/Golden/encrypted").path
+            let options = keys.flatMap { ["--key-file", "\(encrypted)/\($0).key"] }
             let seed: UInt64 = 5
             var generator = SeededGenerator(seed: seed)
             let path = "\(directory)/sample"
-            try FileManager.default.copyItem(atPath: Self.golden, toPath: path)
-            let keys = try await IndependentReader("archive", path).only("object").compactMap(\.key)
+            try FileManager.default.copyItem(atPath: keys.isEmpty ? Self.golden : "\(encrypted)/sample", toPath: path)
+            let names = try await IndependentReader(arguments: ["archive", path] + options).only("object").compactMap(\.key)
             for _ in 0..<8 {
-                let url = URL(filePath: "\(path)/\(keys.randomElement(using: &generator)!)")
+                let url = URL(filePath: "\(path)/\(names.randomElement(using: &generator)!)")
                 let intact = try Data(contentsOf: url)
                 var damaged = intact
                 let place = Int.random(in: 0..<damaged.count, using: &generator)
                 damaged[place] ^= 1 << UInt8.random(in: 0...7, using: &generator)
                 try damaged.write(to: url)
-                #expect(try await IndependentReader("archive", path).refusal != nil, "seed \(seed), \(url.lastPathComponent) byte \(place)")
+                #expect(try await IndependentReader(arguments: ["archive", path] + options).refusal != nil, "seed \(seed), \(url.lastPathComponent) byte \(place)")
                 try intact.write(to: url)
             }
         }

@@ -52,7 +52,9 @@ struct IndependentReader {
     func only(_ what: String) -> [Line] { lines.filter { $0.what == what } }
 
     /// - Parameter arguments: as in its help: `log PATH` or `archive DIRECTORY`, and options.
-    init(_ arguments: String...) async throws {
+    init(_ arguments: String...) async throws { try await self.init(arguments: arguments) }
+
+    init(arguments: [String]) async throws {
         let script = House.root.appending(path: "Tests/Independent/wal_reader.py").path
         let decoder = JSONDecoder()
         (lines, refusal) = try await withTemporaryDirectory { directory in

@@ -49,6 +49,8 @@ RULES = {
              "durable_lsn": lsn, "time": decimal},
     "floor": {"lsn": lsn, "epoch_number": epoch_number, "epoch_id": hexadecimal(16), "object_start": lsn,
               "time": decimal},
+    "encryption": {"epoch_number": epoch_number, "epoch_id": hexadecimal(16), "from_lsn": lsn, "key_id": hexadecimal(32),
+                   "time": decimal},
     "gap": {"start_lsn": lsn, "end_lsn": lsn, "reason": text, "time": decimal},
 }
 ENTRY = {"number": epoch_number, "id": hexadecimal(16), "fork_lsn": lsn,

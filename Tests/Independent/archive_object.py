@@ -4,6 +4,7 @@ import re
 import struct
 import subprocess
 
+from archive_keys import keyed_digest, open_content
 from checksums import ALL_ONES, LSN_MAX, crc32c, require, xxh3_128
 
 RAW_MAX = 1 << 30
@@ -42,9 +43,9 @@ def check_zstd_frame(frame, raw_count):
 
 
 class ArchivedObject:
-    """Decoded and checked, steps 1 to 7 of §4.3; step 8, the frames, needs the objects around it."""
+    """Decoded and checked, steps 1 to 8 of §4.3; step 9, the frames, needs the objects around it."""
 
-    def __init__(self, data, key, log):
+    def __init__(self, data, key, log, keys=None):
         require(20 <= len(data) <= SIZE_MAX and u32(data, 0) == 0x184D2A57, f"{key}: no object")
         size = u32(data, 4)
         meta = data[8:8 + size]
@@ -54,7 +55,8 @@ class ArchivedObject:
         zeroed = data[:128] + bytes(4) + data[132:]
         require(u32(meta, 120) == crc32c(zeroed), f"{key}: the object's CRC-32C")
         require(u32(meta, 124) == crc32c(meta[:120] + bytes(8) + meta[128:]), f"{key}: the metadata's CRC-32C")
-        require(u32(meta, 12) == 0, f"{key}: unsupported flags {u32(meta, 12)}")
+        require(u32(meta, 12) <= 1, f"{key}: unsupported flags {u32(meta, 12)}")
+        self.sealed, self.key_id, self.salt = u32(meta, 12) == 1, meta[160:176], meta[176:208]
         self.key, self.kind, self.level = key, u32(meta, 16), u32(meta, 20)
         self.number, self.epoch_id, self.start, self.end = struct.unpack_from("<QQQQ", meta, 56)
         self.first, self.last, self.count, self.size = struct.unpack_from("<QQQQ", meta, 88)
@@ -63,17 +65,26 @@ class ArchivedObject:
         require(max(ancestors, times) <= COUNT_MAX and size == 240 + 24 * ancestors + 16 * times, f"{key}: counts")
         self.ancestry = [struct.unpack_from("<QQQ", meta, 240 + 24 * i) for i in range(ancestors)]
         self.times = [struct.unpack_from("<QQ", meta, 240 + 24 * ancestors + 16 * i) for i in range(times)]
-        require(not any(meta[160:208]) and not any(meta[216:224]) and not any(meta[232:240]), f"{key}: reserved bytes")
+        require(self.sealed or not any(meta[160:208]), f"{key}: key id or salt of an object that is not encrypted")
+        require(not any(meta[216:224]) and not any(meta[232:240]), f"{key}: reserved bytes")
         require(self.size == len(data), f"{key}: size")
         require(meta[24:40] == log["log_id"] and meta[40:56] == log["archive_id"], f"{key}: of another log or archive")
         self._check_name()
         self._check_rules(log["segment_size"])
-        self.raw = self._decompress(data, data[8 + size:])
+        frame, master = data[8 + size:], None
+        if self.sealed:
+            master = (keys or {}).get(self.key_id)
+            require(master, f"{key}: encrypted with key {self.key_id.hex()}, which is not among the keys given")
+            frame = open_content(data[:8 + size], frame, master, self.salt, key)
+        self.raw = self._decompress(frame)
+        digest = xxh3_128(self.raw)
+        require((keyed_digest(master, meta[24:40], digest) if master else digest) == self.digest, f"{key}: raw digest")
+        self.plain_digest = digest
 
     def _check_name(self):
         place = "segments" if self.kind == 1 else "tail"
         level = f"{self.level}/" if self.kind == 2 else ""
-        name = f"{place}/{self.number:010}-{self.epoch_id:016x}/{level}{self.start:020}.zst"
+        name = f"{place}/{self.number:010}-{self.epoch_id:016x}/{level}{self.start:020}.zst{'.enc' if self.sealed else ''}"
         require(self.kind in (1, 2) and self.key == name, f"{self.key}: the metadata says {name}")
 
     def _check_rules(self, size):
@@ -96,23 +107,22 @@ class ArchivedObject:
         else:
             require(self.level <= 3 and self.end <= (k + 1) * size, f"{self.key}: a tail's level or end")
 
-    def _decompress(self, data, frame):
+    def _decompress(self, frame):
         check_zstd_frame(frame, self.end - self.start)
-        zstd = subprocess.run(["zstd", "-d", "-c"], input=data, capture_output=True)
+        zstd = subprocess.run(["zstd", "-d", "-c"], input=frame, capture_output=True)
         require(zstd.returncode == 0 and len(zstd.stdout) == self.end - self.start, f"{self.key}: zstd refuses it")
-        require(xxh3_128(zstd.stdout) == self.digest, f"{self.key}: raw digest")
         return zstd.stdout
 
     def listing(self):
         return {
             "what": "object", "key": self.key, "start": self.start, "end": self.end, "first": self.first,
             "last": self.last, "count": self.count, "digest": self.digest.hex(), "previous": self.previous.hex(),
-            "epoch_start": self.epoch_start, "times": self.times,
+            "epoch_start": self.epoch_start, "times": self.times, "key_id": self.key_id.hex() if self.sealed else None,
             "ancestry": [[number, f"{epoch_id:016x}", fork] for number, epoch_id, fork in self.ancestry],
         }
 
 
 def objects_in(names):
     """The keys that can be objects'; their order is that of the ranges within kind, epoch and level."""
-    form = r"(segments/\d{10}-[0-9a-f]{16}|tail/\d{10}-[0-9a-f]{16}/[0-3])/\d{20}\.zst"
+    form = r"(segments/\d{10}-[0-9a-f]{16}|tail/\d{10}-[0-9a-f]{16}/[0-3])/\d{20}\.zst(\.enc)?"
     return sorted(name for name in names if re.fullmatch(form, name))

@@ -4,6 +4,7 @@ import os
 import uuid
 
 from archive_documents import document
+from archive_keys import keyed_digest, read_key
 from archive_object import ArchivedObject, objects_in
 from checksums import Refused, require
 from frames import HEADER, read_batches, read_frame
@@ -12,8 +13,9 @@ FRAME_MAX = (1 << 31) - 1
 
 
 class Archive:
-    def __init__(self, path):
+    def __init__(self, path, key_files=()):
         self.path = path
+        self.keys = dict(read_key(file) for file in key_files)
         self.names = {
             os.path.relpath(os.path.join(folder, name), path)
             for folder, _, names in os.walk(path) for name in names}
@@ -25,6 +27,12 @@ class Archive:
         self.line, self.ancestry = self._line()
         self.heads = [self.document("head", f"heads/{name(entry)}.json") for entry in self.ancestry]
         self.objects = {}
+        self.encryption = {entry["number"]: self.document("encryption", f"epochs/{entry['number']:010}/encryption.json")
+                           for entry in self.ancestry}
+        for entry in self.ancestry:
+            found = self.encryption[entry["number"]]
+            same = found is None or (found["epoch_number"], found["epoch_id"]) == (entry["number"], entry["id"])
+            require(same, "an encryption.json of another epoch")
 
     def read(self, key):
         with open(os.path.join(self.path, key), "rb") as file:
@@ -38,7 +46,7 @@ class Archive:
         if key not in self.names:
             return None
         if key not in self.objects:
-            self.objects[key] = ArchivedObject(self.read(key), key, self.log)
+            self.objects[key] = ArchivedObject(self.read(key), key, self.log, self.keys)
         return self.objects[key]
 
     # §5
@@ -67,16 +75,34 @@ class Archive:
         for key in objects_in(self.names):
             found = self.object(key)
             same = before is not None and os.path.dirname(key) == os.path.dirname(before.key)
+            if same and before.start == found.start:
+                # Under both names: one was on its way when encryption was turned on.
+                require(before.raw == found.raw, f"{key}: differs from {before.key}", found.start)
+                continue
             if same:
                 require(before.end <= found.start, f"{key}: overlaps {before.key}", found.start)
             # Tails are deleted last first, so a tail's predecessor may be gone only with those before it.
             if same and (found.kind == 1 or before.end == found.start):
-                require(found.previous == before.digest, f"{key}: does not follow {before.key}", found.start)
+                require(self._names(found, before), f"{key}: does not follow {before.key}", found.start)
             if not same and found.start == found.epoch_start:
                 require(not any(found.previous), f"{key}: the first object names one before it", found.start)
             before = found
 
+    def _names(self, found, before):
+        """As the digest stands in the one before, or as it would have been under this one's key (§4.1)."""
+        if found.previous in (before.digest, before.plain_digest):
+            return True
+        return found.sealed and found.previous == keyed_digest(self.keys[found.key_id], self.log["log_id"], before.plain_digest)
+
     # §6
+
+    def either(self, name, start, epoch):
+        """The object under the names that it may have (§6)."""
+        encryption = self.encryption[epoch["number"]]
+        if encryption is None:
+            return self.object(name)
+        plain = None if start >= encryption["from_lsn"] else self.object(name)
+        return plain or self.object(name + ".enc")
 
     def find(self, x, crossed):
         """What holds the byte at x: ("object", object, epoch), ("gap", gap, epoch) or ("end", reason, None)."""
@@ -85,9 +111,10 @@ class Archive:
         epoch, size = covering[-1], self.log["segment_size"]
         e = name(epoch)
         r = max([epoch["start_lsn"]] + crossed.get(e, []))
-        found = self.object(f"segments/{e}/{max(x // size * size, r):020}.zst")
+        start = max(x // size * size, r)
+        found = self.either(f"segments/{e}/{start:020}.zst", start, epoch)
         for level in (3, 2, 1, 0):
-            found = found or self.object(f"tail/{e}/{level}/{x:020}.zst")
+            found = found or self.either(f"tail/{e}/{level}/{x:020}.zst", x, epoch)
         if found:
             return "object", found, epoch
         gap = self.document("gap", f"gaps/{e}/{x:020}.json")
@@ -99,7 +126,7 @@ class Archive:
         if head:
             require(head["archived_lsn"] <= x, f"missing: the head says {head['archived_lsn']} is archived", x)
             return "end", "the head agrees", None
-        later = [key for key in objects_in(self.names) if f"/{e}/" in key and int(key[-24:-4]) > x]
+        later = [key for key in objects_in(self.names) if f"/{e}/" in key and int(os.path.basename(key)[:20]) > x]
         require(not later, f"missing: {later[:1]} lies past it", x)
         return "end", "nothing lies past it", None
 
@@ -161,9 +188,9 @@ def name(epoch):
     return f"{epoch['number']:010}-{epoch['id']}"
 
 
-def listing(path, across_gaps):
+def listing(path, across_gaps, key_files=()):
     """Everything in the archive, as values for JSON, one after another."""
-    archive = Archive(path)
+    archive = Archive(path, key_files)
     yield {"what": "log", **archive.log, "log_id": str(uuid.UUID(bytes=archive.log["log_id"])),
            "archive_id": archive.log["archive_id"].hex()}
     for claim in archive.claims:
@@ -173,6 +200,9 @@ def listing(path, across_gaps):
     for head in archive.heads:
         if head:
             yield {"what": "head", **head}
+    for encryption in archive.encryption.values():
+        if encryption:
+            yield {"what": "encryption", **encryption}
     if archive.floor:
         yield {"what": "floor", **archive.floor}
     archive.check_chain()

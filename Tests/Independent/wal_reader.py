@@ -2,11 +2,12 @@
 """An independent reader of walship's formats, written from docs/format/log.md and docs/format/archive.md alone.
 
     wal_reader.py log PATH [--elsewhere]              a log's directory, or the one file of a small log
-    wal_reader.py archive DIRECTORY [--across-gaps]   <base>/<log name> of an archive in a directory
+    wal_reader.py archive DIRECTORY [--across-gaps] [--key-file FILE]…
+                                                      <base>/<log name> of an archive in a directory
 
 Prints one JSON object a line and changes nothing. `--elsewhere` reads as another machine would: without the live page.
 Exit code 0: everything verifies; 3: it does not, and the last line on standard error says what and at which LSN.
-Needs Python 3.9, the program zstd and libxxhash. It is a check of the documents, not fast.
+Needs Python 3.9, the program zstd, libxxhash, and for encrypted archives libcrypto 3. It is a check of the documents, not fast.
 """
 
 import argparse
@@ -24,11 +25,12 @@ def main():
     parser.add_argument("path")
     parser.add_argument("--elsewhere", action="store_true")
     parser.add_argument("--across-gaps", action="store_true")
+    parser.add_argument("--key-file", action="append", default=[])
     arguments = parser.parse_args()
     if arguments.what == "log":
         lines = log_reader.listing(arguments.path, arguments.elsewhere)
     else:
-        lines = archive_reader.listing(arguments.path, arguments.across_gaps)
+        lines = archive_reader.listing(arguments.path, arguments.across_gaps, arguments.key_file)
     try:
         for line in lines:
             print(json.dumps(line, sort_keys=True))

@@ -32,7 +32,7 @@ import WAL
             (.notFound, 5), (.unreachable, 6), (.refused(status: 400), 6), (.unauthorized(status: 403), 6), (.outOfSpace, 6),
             (.tooLarge, 6),
             (.busy(status: 503), 6), (.unsupported, 6), (.damaged, 3), (.diverged, 4), (.fenced, 4), (.gap, 3),
-            (.endUnproven, 3), (.invalid, 2),
+            (.endUnproven, 3), (.invalid, 2), (.keyMissing, 2),
             (.cancelled, 1),
         ] as [(ArchiveError.Code, Int32)])
     func errorsOfTheArchiveHaveTheirCode(_ code: ArchiveError.Code, _ expected: Int32) {

@@ -18,6 +18,12 @@ struct LittleEndianReader {
 
     mutating func u64BigEndian() -> UInt64 { number(bytes: 8).byteSwapped }
 
+    mutating func bytes(_ count: Int) -> [UInt8] {
+        precondition(count <= rest.count, "reading past the end")
+        defer { rest = rest.dropFirst(count) }
+        return Array(rest.prefix(count))
+    }
+
     /// Whether the next `count` bytes are zero; they are consumed.
     mutating func isZero(count: Int) -> Bool {
         precondition(count <= rest.count, "reading past the end")

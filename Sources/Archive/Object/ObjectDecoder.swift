@@ -14,33 +14,42 @@ public enum ObjectDecoder {
 
     /// Decodes the whole object that was found at `key`, whose range must begin at `start`.
     ///
-    /// In this order: sizes, magic and version; the CRC-32C over everything; the metadata's sanity and limits, and that it
-    /// begins at `start`; the zstd frame's own size against the range, before anything is allocated; zstd's content
-    /// checksum; the raw digest. Throws `.damaged` for all of these, naming key and LSN, and `.unsupported` for a version,
-    /// flag or encryption that this software does not read.
-    public static func decode(_ bytes: [UInt8], key: ObjectKey, start: LSN) throws(ArchiveError) -> Decoded {
+    /// In this order: sizes, magic and version; the CRC-32C over everything; the metadata's sanity and limits, that it begins at `start` and is encrypted
+    /// where its name says so; where it is, that every piece of its content opens; the zstd frame's own size against the range, before anything is allocated;
+    /// zstd's content checksum; the raw digest. Throws `.damaged` for all of these, naming key and LSN, `.unsupported` for a version or flag that this software
+    /// does not read, and `.keyMissing` for an object whose key is not in `keys`.
+    public static func decode(_ bytes: [UInt8], key: ObjectKey, start: LSN, keys: KeyRing = .none) throws(ArchiveError) -> Decoded {
         do throws(ObjectFormatFailure) {
-            let metadata = try checkedMetadata(bytes, start: start)
-            let offset = ZstdFrame.skippableHeaderSize + metadata.encodedSize
-            let raw = try unsafe bytes.span.bytes.withUnsafeBytes { (buffer) throws(ObjectFormatFailure) in
-                // SAFETY: the metadata ends inside the object; `size` is within rawSizeMax, so it fits an Int.
-                try unsafe ZstdFrame.decompress(
-                    UnsafeRawBufferPointer(rebasing: buffer[offset...]), size: Int(metadata.rawSize))
+            let metadata = try checkedMetadata(bytes, key: key, start: start)
+            let content = try content(of: bytes, metadata, keys)
+            // `rawSize` is within rawSizeMax, so it fits an Int.
+            let raw = try unsafe content.span.bytes.withUnsafeBytes { (buffer) throws(ObjectFormatFailure) in
+                try unsafe ZstdFrame.decompress(buffer, size: Int(metadata.rawSize))
             }
-            let digest = RawDigest(of: raw)
-            guard digest == metadata.rawDigest else {
-                throw .damaged("the raw bytes have digest \(digest), the metadata says \(metadata.rawDigest)")
+            let digest = keys.digest(of: raw, log: metadata.logID, under: metadata.seal?.keyID)
+            guard let digest, digest == metadata.rawDigest else {
+                throw .damaged("the raw bytes have digest \(digest.map(\.description) ?? "none"), the metadata says \(metadata.rawDigest)")
             }
             return Decoded(metadata: metadata, raw: raw)
         } catch {
-            throw error.archiveError(key: key, start: start)
+            throw error.archiveError(key: key, start: start, keys: keys)
         }
+    }
+
+    /// The zstd frame, opened where it is encrypted.
+    private static func content(of bytes: [UInt8], _ metadata: ObjectMetadata, _ keys: KeyRing) throws(ObjectFormatFailure) -> ArraySlice<UInt8> {
+        let offset = ZstdFrame.skippableHeaderSize + metadata.encodedSize
+        guard let seal = metadata.seal else { return bytes[offset...] }
+        guard let master = keys[seal.keyID] else { throw .keyMissing(seal.keyID) }
+        return try ObjectSealing.open(
+            bytes[offset...], key: master.objectKey(metadata, salt: seal.salt),
+            associatedData: ObjectSealing.associatedData(metadataFrame: bytes[..<offset]))[...]
     }
 
     /// Checks the whole object but for its content: everything that `decode` checks before it decompresses.
     public static func checkSealed(_ bytes: [UInt8], key: ObjectKey, start: LSN) throws(ArchiveError) -> ObjectMetadata {
         do throws(ObjectFormatFailure) {
-            return try checkedMetadata(bytes, start: start)
+            return try checkedMetadata(bytes, key: key, start: start)
         } catch {
             throw error.archiveError(key: key, start: start)
         }
@@ -48,12 +57,12 @@ public enum ObjectDecoder {
 
     /// Decodes the metadata from the first bytes of an object: `prefixSize` of them, or fewer where the object is smaller.
     /// Nil: more are needed, see `metadataSize`. Its own checksum is verified; that the rest of the object is there and
-    /// sound is not.
+    /// sound is not, nor, where it is encrypted, that somebody with the key wrote it.
     public static func metadata(prefix bytes: [UInt8], key: ObjectKey, start: LSN) throws(ArchiveError) -> ObjectMetadata? {
         do throws(ObjectFormatFailure) {
             let range = try metadataRange(bytes)
             guard range.upperBound <= bytes.count else { return nil }
-            return try parsedMetadata(bytes[range], start: start)
+            return try parsedMetadata(bytes[range], key: key, start: start)
         } catch {
             throw error.archiveError(key: key, start: start)
         }
@@ -68,7 +77,7 @@ public enum ObjectDecoder {
         }
     }
 
-    private static func checkedMetadata(_ bytes: [UInt8], start: LSN) throws(ObjectFormatFailure) -> ObjectMetadata {
+    private static func checkedMetadata(_ bytes: [UInt8], key: ObjectKey, start: LSN) throws(ObjectFormatFailure) -> ObjectMetadata {
         guard bytes.count <= ArchiveLimits.objectSizeMax else { throw .damaged("it has \(bytes.count) bytes, more than any object") }
         let range = try metadataRange(bytes)
         guard range.upperBound + ZstdFrame.sizeMin <= bytes.count else {
@@ -80,7 +89,7 @@ public enum ObjectDecoder {
         guard stored == computed else {
             throw .damaged("its CRC-32C is \(hex(computed)), the metadata says \(hex(stored)): cut short or changed")
         }
-        let metadata = try parsedMetadata(bytes[range], start: start)
+        let metadata = try parsedMetadata(bytes[range], key: key, start: start)
         guard metadata.objectSize == UInt64(bytes.count) else {
             throw .damaged("it has \(bytes.count) bytes, the metadata says \(metadata.objectSize)")
         }
@@ -103,7 +112,7 @@ public enum ObjectDecoder {
         return offset..<(offset + size)
     }
 
-    private static func parsedMetadata(_ bytes: ArraySlice<UInt8>, start: LSN) throws(ObjectFormatFailure) -> ObjectMetadata {
+    private static func parsedMetadata(_ bytes: ArraySlice<UInt8>, key: ObjectKey, start: LSN) throws(ObjectFormatFailure) -> ObjectMetadata {
         let offset = bytes.startIndex
         var reader = LittleEndianReader(bytes[(offset + ObjectMetadataFormat.headerChecksumOffset)...])
         let stored = reader.u32()
@@ -115,6 +124,9 @@ public enum ObjectDecoder {
         }
         let metadata = try ObjectMetadata(parsing: bytes)
         guard metadata.start == start else { throw .damaged("its range begins at LSN \(metadata.start), its name says \(start)") }
+        guard metadata.isEncrypted == key.path.hasSuffix(Layout.encryptedSuffix) else {
+            throw .damaged("it is \(metadata.isEncrypted ? "" : "not ")encrypted, its name says otherwise")
+        }
         return metadata
     }
 
@@ -132,12 +144,14 @@ public enum ObjectDecoder {
 }
 
 extension ObjectFormatFailure {
-    func archiveError(key: ObjectKey, start: LSN) -> ArchiveError {
+    func archiveError(key: ObjectKey, start: LSN, keys: KeyRing = .none) -> ArchiveError {
         switch self {
         case .damaged(let what):
             ArchiveError(.damaged, "the object is damaged: \(what)", key: key, lsn: start)
         case .unsupported(let what):
             ArchiveError(.unsupported, what, key: key, lsn: start, hint: "read it with the version of walship that wrote it, or a newer one")
+        case .keyMissing(let id):
+            keys.missing(id, key: key, lsn: start)
         }
     }
 }

@@ -1,22 +1,34 @@
 import Synchronization
 import WAL
 
-/// Turns raw log bytes and what is known about them into one object's bytes. Holds one zstd context, reused by every call;
-/// calls from several threads take turns. Compressing blocks its thread for as long as it takes (16 MiB: tens of
+/// Turns raw log bytes and what is known about them into one object's bytes, encrypted where there is a key. Holds one zstd context, reused by
+/// every call; calls from several threads take turns. Compressing blocks its thread for as long as it takes (16 MiB: tens of
 /// milliseconds at level 1), so keep it off the cooperative pool.
 public final class ObjectEncoder: Sendable {
     private let compressor: Mutex<ZstdCompressor>
+    private let key: MasterKey?
+    private let salt: @Sendable () -> [UInt8]
 
-    /// Throws `.invalid` where zstd gets no memory for its context.
-    public init() throws(ArchiveError) {
+    /// `key`: what it makes is encrypted with it; nil: it is not encrypted. Throws `.invalid` where zstd gets no memory for its context.
+    public convenience init(key: MasterKey? = nil) throws(ArchiveError) {
+        try self.init(key: key) {
+            var generator = SystemRandomNumberGenerator()
+            return (0..<ObjectSealing.saltSize).map { _ in UInt8.random(in: 0...255, using: &generator) }
+        }
+    }
+
+    /// `salt` gives 32 bytes that nobody has seen before; only golden files have others.
+    package init(key: MasterKey?, salt: @escaping @Sendable () -> [UInt8]) throws(ArchiveError) {
         guard let compressor = ZstdCompressor() else { throw ArchiveError(.invalid, "no memory for a zstd context") }
         self.compressor = Mutex(compressor)
+        self.key = key
+        self.salt = salt
     }
 
     /// The object that holds `raw`, which is exactly the range of `metadata`.
     ///
     /// `level` is zstd's, within `ArchiveLimits.compressionLevels`. The metadata returned is the given one with
-    /// `rawDigest`, `objectSize` and `checksum` filled in. Throws `.invalid` for metadata with a `problem`, a level out of
+    /// `rawDigest`, `objectSize`, `checksum` and `seal` filled in. Throws `.invalid` for metadata with a `problem`, a level out of
     /// range, or where zstd gets no memory; traps where `raw` is not as long as the range.
     public func encode(_ raw: [UInt8], _ metadata: ObjectMetadata, level: Int) throws(ArchiveError) -> EncodedObject {
         if let problem = metadata.problem { throw ArchiveError(.invalid, "no object can be made: \(problem)", lsn: metadata.start) }
@@ -28,9 +40,26 @@ public final class ObjectEncoder: Sendable {
         var metadata = metadata
         metadata.rawDigest = RawDigest(of: raw)
         let prefixSize = ZstdFrame.skippableHeaderSize + metadata.encodedSize
-        var bytes = try compressed(raw, behind: prefixSize, level: level, start: metadata.start)
-        metadata.objectSize = UInt64(bytes.count)
-        ObjectEncoder.seal(&bytes, &metadata)
+        var bytes: [UInt8]
+        if let key {
+            let salt = salt()
+            precondition(salt.count == ObjectSealing.saltSize, "a salt of \(salt.count) bytes")
+            metadata.rawDigest = key.keyed(metadata.rawDigest, log: metadata.logID)
+            metadata.seal = ObjectMetadata.Seal(keyID: key.id, salt: salt)
+            // Compressed as far behind as it grows by being encrypted, it is encrypted in place.
+            let room = ObjectSealing.tagSize * (ZstdCompressor.bound(raw.count) / ObjectSealing.pieceSize + 1)
+            bytes = try compressed(raw, behind: prefixSize + room, level: level, start: metadata.start)
+            let content = (prefixSize + room)..<bytes.count
+            metadata.objectSize = UInt64(prefixSize + ObjectSealing.sealedSize(content.count))
+            try ObjectSealing.seal(
+                &bytes, content, to: prefixSize, key: key.objectKey(metadata, salt: salt),
+                associatedData: ObjectSealing.associatedData(metadataFrame: ObjectEncoder.metadataFrame(metadata)))
+        } else {
+            metadata.seal = nil
+            bytes = try compressed(raw, behind: prefixSize, level: level, start: metadata.start)
+            metadata.objectSize = UInt64(bytes.count)
+        }
+        ObjectEncoder.complete(&bytes, &metadata)
         return EncodedObject(metadata: metadata, bytes: bytes)
     }
 
@@ -57,18 +86,23 @@ public final class ObjectEncoder: Sendable {
         return bytes
     }
 
+    /// The skippable frame, both checksums zero.
+    private static func metadataFrame(_ metadata: ObjectMetadata) -> [UInt8] {
+        var frame: [UInt8] = []
+        frame.appendLittleEndian(ZstdFrame.skippableMagic)
+        frame.appendLittleEndian(UInt32(metadata.encodedSize))
+        return frame + metadata.encodedWithoutChecksums()
+    }
+
     /// Writes the skippable frame over the zero prefix, and both checksums.
-    private static func seal(_ bytes: inout [UInt8], _ metadata: inout ObjectMetadata) {
-        var prefix: [UInt8] = []
-        prefix.appendLittleEndian(ZstdFrame.skippableMagic)
-        prefix.appendLittleEndian(UInt32(metadata.encodedSize))
-        var encoded = metadata.encodedWithoutChecksums()
-        encoded.storeLittleEndian(unsafe CRC32C.of(encoded.span.bytes), at: ObjectMetadataFormat.headerChecksumOffset)
-        prefix += encoded
-        bytes.replaceSubrange(0..<prefix.count, with: prefix)
+    private static func complete(_ bytes: inout [UInt8], _ metadata: inout ObjectMetadata) {
+        let header = ZstdFrame.skippableHeaderSize
+        var frame = metadataFrame(metadata)
+        frame.storeLittleEndian(
+            unsafe CRC32C.of(Array(frame[header...]).span.bytes), at: header + ObjectMetadataFormat.headerChecksumOffset)
+        bytes.replaceSubrange(0..<frame.count, with: frame)
         metadata.checksum = unsafe CRC32C.of(bytes.span.bytes)
-        bytes.storeLittleEndian(
-            metadata.checksum, at: ZstdFrame.skippableHeaderSize + ObjectMetadataFormat.checksumOffset)
+        bytes.storeLittleEndian(metadata.checksum, at: header + ObjectMetadataFormat.checksumOffset)
     }
 }
 

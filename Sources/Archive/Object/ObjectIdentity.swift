@@ -44,18 +44,23 @@ extension ObjectMetadata.Kind: CustomStringConvertible {
 
 extension Layout {
     /// Where the object with this identity lies.
-    public func object(_ identity: ObjectIdentity) -> ObjectKey {
-        object(identity.kind, identity.epoch, start: identity.start)
+    public func object(_ identity: ObjectIdentity, isEncrypted: Bool = false) -> ObjectKey {
+        object(identity.kind, identity.epoch, start: identity.start, isEncrypted: isEncrypted)
     }
+
+    /// Where the object with this metadata lies.
+    public func object(_ metadata: ObjectMetadata) -> ObjectKey { object(metadata.identity, isEncrypted: metadata.isEncrypted) }
 }
 
 extension ObjectDecoder {
-    /// Decodes the object that was found at the key of `identity`, which must be that very one.
+    /// Decodes the object that was found at the key of `identity`, which must be that very one, encrypted or not as its name says.
     ///
-    /// Throws like `decode(_:key:start:)`, and `.diverged` for an intact object of another log, archive, epoch or kind.
-    public static func decode(_ bytes: [UInt8], _ identity: ObjectIdentity, in layout: Layout) throws(ArchiveError) -> Decoded {
-        let key = layout.object(identity)
-        let decoded = try decode(bytes, key: key, start: identity.start)
+    /// Throws like `decode(_:key:start:keys:)`, and `.diverged` for an intact object of another log, archive, epoch or kind.
+    public static func decode(
+        _ bytes: [UInt8], _ identity: ObjectIdentity, isEncrypted: Bool = false, in layout: Layout, keys: KeyRing = .none
+    ) throws(ArchiveError) -> Decoded {
+        let key = layout.object(identity, isEncrypted: isEncrypted)
+        let decoded = try decode(bytes, key: key, start: identity.start, keys: keys)
         if let difference = identity.difference(of: decoded.metadata.identity) {
             throw ArchiveError(.diverged, "the object is of \(difference)", key: key, lsn: identity.start)
         }

@@ -49,7 +49,7 @@ public struct ObjectMetadata: Hashable, Sendable {
     public var end: LSN
     /// Nil: no frame begins inside.
     public var records: Records?
-    /// The raw digest of the object before it of the same kind (and level) in this epoch; nil for the first.
+    /// The raw digest of the object before it of the same kind (and level) in this epoch, as it stands there; nil for the first.
     public var precedingDigest: RawDigest?
     /// Every epoch whose frames may be in the log up to here, oldest first, each with the LSN at which it begins in the log
     /// (its fork); the last is `epoch`.
@@ -57,12 +57,23 @@ public struct ObjectMetadata: Hashable, Sendable {
     /// Durable points inside the range, ascending by LSN. Times need not ascend.
     public var timeIndex: [CommitTime]
 
-    /// Of the raw bytes. Filled in by the encoder.
+    /// With which key an object is encrypted, and what its own key was derived with besides.
+    public struct Seal: Hashable, Sendable {
+        public let keyID: KeyID
+        /// Thirty-two random bytes, others in each object: no two share a key, whatever range they hold.
+        public let salt: [UInt8]
+    }
+
+    /// Of the raw bytes; keyed where the object is encrypted. Filled in by the encoder.
     public internal(set) var rawDigest = RawDigest(high: 0, low: 0)
     /// Bytes of the whole object. Filled in by the encoder.
     public internal(set) var objectSize: UInt64 = 0
     /// CRC-32C of the whole object, this field taken as zero. Filled in by the encoder.
     public internal(set) var checksum: UInt32 = 0
+    /// Nil: the object is not encrypted. Filled in by the encoder.
+    public internal(set) var seal: Seal?
+
+    public var isEncrypted: Bool { seal != nil }
 
     public init(
         kind: Kind, logID: LogID, archiveID: ArchiveID, epoch: EpochName, epochStart: LSN, start: LSN, end: LSN,

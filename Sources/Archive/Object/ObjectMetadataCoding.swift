@@ -5,7 +5,7 @@ enum ObjectMetadataFormat {
     /// "WALSHIPO" read as a little-endian number.
     static let magic: UInt64 = 0x4F50_4948_534C_4157
     static let version: UInt32 = 1
-    /// Bit 0: the payload is encrypted. Reserved: this version refuses it.
+    /// Bit 0: the content is encrypted.
     static let encryptedFlag: UInt32 = 1 << 0
     static let checksumOffset = 120
     static let headerChecksumOffset = 124
@@ -14,7 +14,7 @@ enum ObjectMetadataFormat {
     static let timeIndexEntrySize = 16
     /// All ones: there is no such LSN.
     static let noLSN = UInt64.max
-    static let encryptionFieldSize = 48
+    static let keyIDSize = 16
 
     static let sizeMax =
         headerSize + ancestryEntrySize * ArchiveLimits.ancestryCountMax + timeIndexEntrySize * ArchiveLimits.timeIndexCountMax
@@ -34,7 +34,7 @@ extension ObjectMetadata {
         bytes.reserveCapacity(encodedSize)
         bytes.appendLittleEndian(ObjectMetadataFormat.magic)
         bytes.appendLittleEndian(ObjectMetadataFormat.version)
-        bytes.appendLittleEndian(UInt32(0))  // flags
+        bytes.appendLittleEndian(isEncrypted ? ObjectMetadataFormat.encryptedFlag : 0)
         bytes.appendLittleEndian(kind.code)
         bytes.appendLittleEndian(kind.level)
         bytes.appendBigEndian(logID.high)
@@ -55,7 +55,9 @@ extension ObjectMetadata {
         bytes.appendBigEndian(rawDigest.low)
         bytes.appendBigEndian(precedingDigest?.high ?? 0)
         bytes.appendBigEndian(precedingDigest?.low ?? 0)
-        bytes.append(contentsOf: repeatElement(0, count: ObjectMetadataFormat.encryptionFieldSize))
+        bytes.appendBigEndian(seal?.keyID.high ?? 0)
+        bytes.appendBigEndian(seal?.keyID.low ?? 0)
+        bytes += seal?.salt ?? [UInt8](repeating: 0, count: ObjectSealing.saltSize)
         bytes.appendLittleEndian(epochStart.rawValue)
         bytes.appendLittleEndian(UInt64(0))  // reserved
         bytes.appendLittleEndian(UInt32(ancestry.count))
@@ -80,8 +82,8 @@ extension ObjectMetadata {
         var reader = LittleEndianReader(bytes)
         reader.skip(12)  // magic and version
         let flags = reader.u32()
-        if flags & ObjectMetadataFormat.encryptedFlag != 0 { throw .unsupported("the object is encrypted, which this version does not read") }
-        if flags != 0 { throw .unsupported("the object has flags 0x\(String(flags, radix: 16)), which this version does not know") }
+        let isEncrypted = flags & ObjectMetadataFormat.encryptedFlag != 0
+        if flags & ~ObjectMetadataFormat.encryptedFlag != 0 { throw .unsupported("the object has flags 0x\(String(flags, radix: 16)), which this version does not know") }
         let kindCode = reader.u32()
         let level = reader.u32()
         guard let kind = Kind(code: kindCode, level: level) else { throw .damaged("kind \(kindCode) with level \(level)") }
@@ -98,13 +100,19 @@ extension ObjectMetadata {
         reader.skip(4)  // checksum of the metadata
         let rawDigest = RawDigest(high: reader.u64BigEndian(), low: reader.u64BigEndian())
         let preceding = RawDigest(high: reader.u64BigEndian(), low: reader.u64BigEndian())
-        let encryptionIsEmpty = reader.isZero(count: ObjectMetadataFormat.encryptionFieldSize)
+        var sealIsEmpty = true
+        var seal: Seal?
+        if isEncrypted {
+            seal = Seal(keyID: KeyID(high: reader.u64BigEndian(), low: reader.u64BigEndian()), salt: reader.bytes(ObjectSealing.saltSize))
+        } else {
+            sealIsEmpty = reader.isZero(count: ObjectMetadataFormat.keyIDSize + ObjectSealing.saltSize)
+        }
         let epochStart = LSN(reader.u64())
         let firstReserved = reader.u64()
         let ancestryCount = Int(reader.u32())
         let timeIndexCount = Int(reader.u32())
         let secondReserved = reader.u64()
-        guard encryptionIsEmpty, firstReserved == 0, secondReserved == 0 else { throw .damaged("a reserved field is not zero") }
+        guard sealIsEmpty, firstReserved == 0, secondReserved == 0 else { throw .damaged("a reserved field is not zero") }
         guard ancestryCount <= ArchiveLimits.ancestryCountMax, timeIndexCount <= ArchiveLimits.timeIndexCountMax else {
             throw .damaged("\(ancestryCount) epochs and \(timeIndexCount) times are more than an object may have")
         }
@@ -124,6 +132,7 @@ extension ObjectMetadata {
         self.rawDigest = rawDigest
         self.objectSize = objectSize
         self.checksum = checksum
+        self.seal = seal
         if let problem { throw .damaged(problem) }
     }
 
@@ -167,4 +176,6 @@ enum ObjectFormatFailure: Error, Hashable {
     case damaged(String)
     /// Possibly sound, and of a version or kind that this software does not read. Never to be overwritten.
     case unsupported(String)
+    /// Encrypted with a key that is not at hand. Never to be overwritten.
+    case keyMissing(KeyID)
 }

@@ -16,6 +16,7 @@ import WAL
         try roundTrip(StartDocument(parent: nil, epochs: [.init(epoch: EpochName(SampleLog.first), fork: .zero, start: .zero)]))
         try roundTrip(HeadDocument(epoch: SampleLog.epoch, archived: LSN(2), checkpoint: LSN(1), durable: LSN(1 << 62), time: 0))
         try roundTrip(FloorDocument(lsn: LSN(5000), epoch: SampleLog.epoch, objectStart: LSN(4096), time: 1))
+        try roundTrip(EncryptionDocument(epoch: SampleLog.epoch, from: LSN(4096), keyID: KeyID(high: 1, low: .max), time: 7))
         try roundTrip(GapDocument(start: LSN(1), end: LSN(2), reason: "disk full: \"/a\\b\"", time: 1))
     }
 

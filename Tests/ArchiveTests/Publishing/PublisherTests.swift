@@ -70,6 +70,67 @@ import WAL
         #expect(store.contents == [key: earlier.bytes])
     }
 
+    // MARK: Encrypted
+
+    static let old = MasterKey(bytes: [UInt8](repeating: 1, count: 32))
+    static let new = MasterKey(bytes: [UInt8](repeating: 2, count: 32))
+
+    private func sealed(_ raw: [UInt8]? = nil, with key: MasterKey) throws(ArchiveError) -> EncodedObject {
+        try ObjectEncoder(key: key).encode(raw ?? SampleLog.raw(4096..<8192), SampleLog.metadata(4096..<8192), level: 3)
+    }
+
+    private func publisher(_ store: MemoryObjectStore, keys: KeyRing) -> Publisher {
+        Publisher(store: store, layout: layout, keys: keys) { SamplePatience(attemptsLeft: 20) }
+    }
+
+    @Test(arguments: [verifying, trusting, mannerless])
+    func theSameRangeEncryptedAgainIsAdoptedAlsoUnderAnotherKey(capabilities: StoreCapabilities) async throws {
+        let ring = KeyRing(current: Self.new, others: [Self.old])
+        for key in [Self.new, Self.old] {
+            let store = MemoryObjectStore(capabilities: capabilities)
+            let earlier = try sealed(with: key)
+            store.plant(layout.object(earlier.metadata), earlier.bytes)
+            let now = try sealed(with: Self.new)
+            #expect(now.bytes != earlier.bytes)
+            let published = try await publisher(store, keys: ring).publish(now)
+            #expect(published.how == .adopted && published.metadata == earlier.metadata, "what the next object names is what is there")
+            #expect(store.contents == [layout.object(earlier.metadata): earlier.bytes])
+        }
+    }
+
+    @Test func otherBytesUnderAnotherKeyAreDivergedAndUntouched() async throws {
+        let store = MemoryObjectStore()
+        let theirs = try sealed(SampleLog.raw(4096..<8192).reversed(), with: Self.old)
+        store.plant(layout.object(theirs.metadata), theirs.bytes)
+        let error = await failure { () async throws(ArchiveError) in
+            try await publisher(store, keys: KeyRing(current: Self.new, others: [Self.old])).publish(try sealed(with: Self.new))
+        }
+        #expect(error?.code == .diverged && error?.message.contains("raw digest") == true)
+        #expect(store.contents == [layout.object(theirs.metadata): theirs.bytes])
+    }
+
+    @Test func whatAnUnknownKeyEncryptedIsNotReplaced() async throws {
+        let store = MemoryObjectStore()
+        let theirs = try sealed(with: Self.old)
+        store.plant(layout.object(theirs.metadata), theirs.bytes)
+        let error = await failure { () async throws(ArchiveError) in
+            try await publisher(store, keys: KeyRing(current: Self.new)).publish(try sealed(with: Self.new))
+        }
+        #expect(error?.code == .keyMissing && error?.message.contains("\(Self.old.id)") == true)
+        #expect(store.contents == [layout.object(theirs.metadata): theirs.bytes])
+    }
+
+    @Test func anEncryptedObjectThatDoesNotOpenIsReplaced() async throws {
+        let store = MemoryObjectStore()
+        let object = try sealed(with: Self.new)
+        var tampered = object.bytes
+        tampered[tampered.count - 20] ^= 1
+        tampered.reseal()
+        store.plant(layout.object(object.metadata), tampered)
+        #expect(try await publisher(store, keys: KeyRing(current: Self.new)).publish(object).how == .replaced)
+        #expect(store.contents == [layout.object(object.metadata): object.bytes])
+    }
+
     /// Intact objects that are not ours, and one that cannot be judged.
     private func strangers() throws -> [(String, [UInt8])] {
         let encoder = try ObjectEncoder()
