@@ -100,7 +100,7 @@ let package = Package(
         .testTarget(name: "ArchiveTests", dependencies: ["WAL", "Archive", "TestSupport"], swiftSettings: common),
         .testTarget(
             name: "ShipperTests",
-            dependencies: ["WAL", "Archive", "Shipper", "TestSupport", .product(name: "Logging", package: "swift-log")],
+            dependencies: ["WAL", "Archive", "Shipper", "Follower", "TestSupport", .product(name: "Logging", package: "swift-log")],
             swiftSettings: common),
         .testTarget(
             name: "FollowerTests",

@@ -5,9 +5,16 @@ public import WAL
 ///
 /// Every method looks at the store; nothing is remembered. Numbers are never skipped, so the highest claim is found by
 /// asking for computable names. Safe from any task.
+///
+/// **What is assumed, and what is not.** Where a store gives a name to one of several rivals only, `.won` is exclusive. Where it ignores
+/// conditions, `.won` is exclusive as long as less than claim-settle passes between a claimer's look that finds the number free and
+/// the landing of the claim that it then writes, retries included. Safety does not rest on it: should two believe that they have won, the claim names one of them in the end,
+/// and the other is told by its next `look`, which comes before anything counts. At worst both stop.
 public struct Claims: Sendable {
     /// Seconds between writing a claim and believing it: longer than a rival's request that began before ours can take to land.
     public static let settleDefault = 2.0
+    /// How often a claim may rest that a rival is overwriting when it is read back.
+    private static let restsMax = 5
 
     private let store: any ObjectStore
     private let layout: Layout
@@ -38,7 +45,7 @@ public struct Claims: Sendable {
 
     /// Claims an epoch, and waits until no rival's claim that is under way can still overturn it.
     ///
-    /// `.won`: claim.json was read back after claim-settle and names our id; so it is where our own id was found there from
+    /// `.won`: claim.json was read back after claim-settle and names our id, also where our own id was found there from
     /// an earlier attempt. `.lost`: nothing was changed. Throws `.invalid` where the number before has no claim, and what the store throws
     /// when patience ends; the claim may then be there, and claiming with the same id again is the way on.
     public func claim(_ epoch: EpochName, host: String, time: UInt64) async throws(ArchiveError) -> Outcome {
@@ -47,40 +54,81 @@ public struct Claims: Sendable {
                 .invalid, "epoch \(epoch.number) cannot be claimed: epoch \(epoch.number - 1) was never claimed here",
                 key: layout.claim(epoch.number - 1), hint: "epochs are claimed one after another")
         }
-        if let found = try await readable(epoch.number) { return Claims.judge(found, epoch) }
-        let isOurs = try await takeCollection(epoch)
-        if !isOurs {
-            // A rival is between making the collection and writing its claim, or died there.
+        var found = try await sight(epoch.number)
+        if case .nothing = found, try await takeCollection(epoch) {
+            // Nobody else gets it.
+        } else if found.claim == nil {
+            // A rival is between making the collection and the end of its claim, or died there.
             try await pause(2 * settle)
-            if let found = try await readable(epoch.number) { return Claims.judge(found, epoch) }
+            found = try await sight(epoch.number)
         }
-        try await write(ClaimDocument(epoch: epoch, host: host, time: time))
-        try await pause(settle)
-        guard let found = try await document(epoch.number) else {
-            throw ArchiveError(
-                .damaged, "the store confirmed the claim and does not return it", outcome: .unknown, key: layout.claim(epoch.number))
+        if let claim = found.claim {
+            // Our own, from an attempt that was interrupted, rests again: nobody knows how long it has.
+            guard claim.epoch.id == epoch.id else { return .lost(to: claim.epoch.id) }
+        } else {
+            try await write(ClaimDocument(epoch: epoch, host: host, time: time))
         }
-        return Claims.judge(found, epoch)
+        return try await readBack(epoch)
+    }
+
+    private func readBack(_ epoch: EpochName) async throws(ArchiveError) -> Outcome {
+        for _ in 0..<Claims.restsMax {
+            try await pause(settle)
+            switch try await sight(epoch.number) {
+            case .claim(let found): return found.epoch.id == epoch.id ? .won : .lost(to: found.epoch.id)
+            // A rival is writing over it at this moment.
+            case .cut: continue
+            case .nothing:
+                throw ArchiveError(
+                    .damaged, "the store confirmed the claim and does not return it", outcome: .unknown, key: layout.claim(epoch.number))
+            }
+        }
+        throw ArchiveError(
+            .damaged, "the claim is cut short each time it is read back", outcome: .unknown, key: layout.claim(epoch.number),
+            hint: "another writer may be claiming the same epoch; look who does, and claim again")
+    }
+
+    /// What is at a claim's name.
+    private enum Sight {
+        case nothing
+        /// An upload that was cut, or is under way.
+        case cut
+        case claim(ClaimDocument)
+
+        var claim: ClaimDocument? {
+            if case .claim(let claim) = self { claim } else { nil }
+        }
+    }
+
+    private func sight(_ number: UInt64) async throws(ArchiveError) -> Sight {
+        do throws(ArchiveError) {
+            return try await document(number).map { .claim($0) } ?? .nothing
+        } catch where error.code == .damaged {
+            return .cut
+        }
     }
 
     public enum Look: Hashable, Sendable {
         /// The claim names us and there is no higher one.
         case ours
-        /// The claim names another id, or is gone.
+        /// The claim names another id; nil: it is gone, or no claim any more.
         case lost(to: EpochID?)
-        /// A higher epoch was claimed.
-        case superseded(by: EpochName)
+        /// A higher epoch was claimed; nil: its claim cannot be read, because it is under way or was cut short.
+        case superseded(by: EpochName?)
     }
 
     /// The look before anything counts as archived, is truncated, or is deleted. Throws what the store throws when patience
     /// ends: then nothing is known, and nothing may be counted.
     public func look(_ epoch: EpochName) async throws(ArchiveError) -> Look {
-        let named = try await document(epoch.number)?.epoch.id
+        let named = try await sight(epoch.number).claim?.epoch.id
         guard named == epoch.id else { return .lost(to: named) }
-        if epoch.number < ArchiveLimits.epochNumberMax, let next = try await document(epoch.number + 1) {
-            return .superseded(by: next.epoch)
+        guard epoch.number < ArchiveLimits.epochNumberMax else { return .ours }
+        return switch try await sight(epoch.number + 1) {
+        case .nothing: .ours
+        case .claim(let next): .superseded(by: next.epoch)
+        // Somebody has begun to take over: whether it came to that is not for us to find out.
+        case .cut: .superseded(by: nil)
         }
-        return .ours
     }
 
     /// Whether claim n names our id and claim n+1 is absent. See `look`.
@@ -137,11 +185,7 @@ public struct Claims: Sendable {
 
     /// The claim, or nil where there is none or one that was cut short: as good as none, once its writer had time to finish (`claim` waits).
     package func readable(_ number: UInt64) async throws(ArchiveError) -> ClaimDocument? {
-        do throws(ArchiveError) {
-            return try await document(number)
-        } catch where error.code == .damaged {
-            return nil
-        }
+        try await sight(number).claim
     }
 
     /// False: the collection is there already, or was made by an attempt whose reply was lost.
@@ -165,10 +209,6 @@ public struct Claims: Sendable {
             if try await store.create(key, bytes) == .created { return }
             if try await readable(claim.epoch.number) == nil { try await store.replace(key, bytes) }
         }
-    }
-
-    private static func judge(_ found: ClaimDocument, _ epoch: EpochName) -> Outcome {
-        found.epoch.id == epoch.id ? .won : .lost(to: found.epoch.id)
     }
 
     private func pause(_ seconds: Double) async throws(ArchiveError) {

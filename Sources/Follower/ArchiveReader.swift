@@ -20,9 +20,13 @@ public struct ArchiveReader: Sendable {
     public static let retryPolicy = RetryPolicy(deadline: 60, delayMax: 10)
 
     /// Opens the archive of `log` in `store`. Throws `.notFound` where there is none, `.invalid` and `.damaged` for documents that break the
-    /// format, and what the store throws when patience ends.
+    /// format, `.gap` where documents of an epoch are missing that was not the last to leave something, and what the store throws when patience ends.
+    ///
+    /// `traces` says how far names are listed, where the store lists, to notice a newest epoch whose claim and start are both lost. Without a listing the epoch before it
+    /// would be taken for the newest: names hold a random id, so nothing else leads there, unless a claim after the next one is there.
     public static func open(
-        store: any ObjectStore, log: LogName, patience: @escaping @Sendable () -> any RetryWait = { RetryTimer(ArchiveReader.retryPolicy) }
+        store: any ObjectStore, log: LogName, traces: EpochTraces.Depth = .heads,
+        patience: @escaping @Sendable () -> any RetryWait = { RetryTimer(ArchiveReader.retryPolicy) }
     ) async throws(ArchiveError) -> ArchiveReader {
         let layout = Layout(log: log)
         let access = ArchiveAccess(store: store, layout: layout, patience: patience)
@@ -32,30 +36,45 @@ public struct ArchiveReader: Sendable {
                 hint: "check the URL: it is <base>/<log name>")
         }
         let claims = Claims(store: store, layout: layout, patience: patience)
-        let highest = try await highestClaim(claims, access)
+        let highest = try await highestClaim(claims, access, traces)
         return ArchiveReader(
             layout: layout, log: document, highestClaim: highest,
             line: try await newestLine(access, claims, upTo: highest?.epoch.number ?? 0),
             floor: try await access.document(FloorDocument.self, layout.floor), access: access)
     }
 
-    /// The highest claim. An epoch is begun only after it was claimed: a start.json without its claim is a claim that was lost, and the epochs
-    /// before it are not the whole log.
-    private static func highestClaim(_ claims: Claims, _ access: ArchiveAccess) async throws(ArchiveError) -> ClaimDocument? {
+    /// The highest claim. An epoch is begun only after it was claimed, and claimed only after the one before: what leads past the highest claim says that
+    /// a claim was lost, and that the epochs before it are not the whole log.
+    private static func highestClaim(
+        _ claims: Claims, _ access: ArchiveAccess, _ traces: EpochTraces.Depth
+    ) async throws(ArchiveError) -> ClaimDocument? {
         var highest = try await claims.highest()
         while true {
             let known = highest?.epoch.number ?? 0
-            guard known < ArchiveLimits.epochNumberMax,
-                try await access.bytes(access.layout.start(known + 1), limit: StartDocument.sizeMax) != nil
-            else { return highest }
+            guard let (number, key) = try await evidence(past: known, claims, access, traces) else { return highest }
             // It may have been claimed since.
             highest = try await claims.highest(known: known)
             guard highest?.epoch.number ?? 0 > known else {
                 throw ArchiveError(
-                    .damaged, "epoch \(known + 1) has begun here, and its claim is missing or cut short", key: access.layout.claim(known + 1),
-                    hint: "bring the document back from another copy of the archive; nothing of this epoch can be trusted without it")
+                    .damaged, "epoch \(number) was here (\(key)), and the claim of epoch \(known + 1) is missing or cut short",
+                    key: access.layout.claim(known + 1),
+                    hint: "bring the documents below epochs/ back from another copy of the archive; what is left without them is not the whole log")
             }
         }
+    }
+
+    /// What tells of an epoch past the highest that seems to be claimed.
+    private static func evidence(
+        past known: UInt64, _ claims: Claims, _ access: ArchiveAccess, _ traces: EpochTraces.Depth
+    ) async throws(ArchiveError) -> (number: UInt64, key: ObjectKey)? {
+        guard known + 1 < ArchiveLimits.epochNumberMax else { return nil }
+        for number in [known + 1, known + 2] {
+            let key = access.layout.start(number)
+            if try await access.bytes(key, limit: StartDocument.sizeMax) != nil { return (number, key) }
+        }
+        if try await claims.readable(known + 2) != nil { return (known + 2, access.layout.claim(known + 2)) }
+        let names = EpochTraces(layout: access.layout) { (prefix) throws(ArchiveError) in try await access.list(prefix) }
+        return try await names.first(traces) { $0.number > known }.map { ($0.epoch.number, $0.key) }
     }
 
     /// The line of the highest epoch that has begun.

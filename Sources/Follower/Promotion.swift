@@ -40,6 +40,7 @@ public struct Promotion: Sendable {
     private let now: @Sendable () -> UInt64
 
     /// `fork`: the replica's end, named on purpose: the new epoch begins there although archives hold more. Without it everything archived is taken in.
+    /// Of a log that has been promoted already it is where its epoch began: then the epoch is begun there in archives that hold more.
     public init(directory: String, destinations: [Destination], fork: LSN? = nil, settle: Double = Claims.settleDefault) {
         self.init(
             directory: directory, destinations: destinations, fork: fork, host: ProcessName.host,
@@ -152,8 +153,8 @@ public struct Promotion: Sendable {
         case .ours: return
         case .lost(let other):
             throw ArchiveError(.fenced, "epoch \(name.number) is \(other.map { "\($0)" } ?? "nobody")'s now", key: key, hint: state)
-        case .superseded(let by):
-            throw ArchiveError(.fenced, "another promotion claimed epoch \(by.number) since", key: key, hint: state)
+        case .superseded:
+            throw ArchiveError(.fenced, "another promotion claimed epoch \(name.number + 1) since", key: key, hint: state)
         }
     }
 
@@ -174,9 +175,11 @@ public struct Promotion: Sendable {
         guard end >= first else {
             throw ArchiveError(.notFound, "the archive was pruned past the replica's end", key: reader.layout.floor, lsn: end, hint: "restore it again")
         }
-        var walk = try await self.walk(reader, line, from: end)
-        while fork == nil || walk.position < end, let piece = try await walk.next() {
-            try await log.take(piece, appliesMore: fork == nil)
+        // What a named fork leaves behind is not read: past where the log's history leaves the line's newest epoch.
+        let leaves = fork.map { min($0, Promotion.fork(after: line.document.epoch.epoch, log.promotion.epochs) ?? $0) }
+        var walk = try await self.walk(reader, line, from: min(end, leaves ?? end))
+        while leaves.map({ walk.position < $0 }) ?? true, let piece = try await walk.next() {
+            try await log.take(piece, upTo: leaves)
         }
         guard walk.position >= log.promotion.candidate.head else {
             throw ArchiveError(
@@ -187,7 +190,12 @@ public struct Promotion: Sendable {
             let inherited = line.epochs.epochs.filter { $0.number > log.promotion.epochs.current.number }
             try await log.takeIn(inherited)
         }
-        return walk.position
+        return leaves.map { min($0, walk.position) } ?? walk.position
+    }
+
+    /// Where a log's history leaves an epoch: the start of the next one; nil where it has none.
+    private static func fork(after epoch: EpochName, _ table: EpochTable) -> LSN? {
+        table.epochs.first { $0.number > epoch.number }?.start
     }
 
     /// A walk to the archive's end that begins where something is known to be archived, and at the latest in the segment of `end`.
@@ -217,22 +225,29 @@ public struct Promotion: Sendable {
         }
     }
 
-    /// The log is no replica: what an interrupted promotion left undone in the archives is done.
+    /// The log is no replica: what an interrupted promotion left undone in the archives is done; with a named fork, also where the log was promoted
+    /// without this archive at hand.
     private func complete(_ table: EpochTable) async throws -> Outcome {
+        if let fork, fork != table.current.start {
+            throw ArchiveError(.invalid, "the log is no replica, and its epoch began at LSN \(table.current.start), not at \(fork)", hint: "name that, or leave it out")
+        }
         let name = EpochName(table.current)
         var ends: [LSN?] = []
         var hasBegun = true
         for destination in destinations {
             let reader = try await open(destination, nil)
-            guard let claim = try await claims(destination).document(name.number) else {
-                // Promoted without this archive at hand: the shipper claims it.
-                ends.append(nil)
-                hasBegun = false
-                continue
+            if try await claims(destination).readable(name.number) == nil {
+                // Promoted without this archive at hand: the shipper claims it, unless something is to be left behind.
+                guard fork != nil, reader.line != nil else {
+                    ends.append(nil)
+                    hasBegun = false
+                    continue
+                }
+                try await claimAll(table, destination, above: reader.highestClaim?.epoch.number ?? 0)
             }
-            guard claim.epoch == name else {
+            guard let claim = try await claims(destination).document(name.number), claim.epoch == name else {
                 throw ArchiveError(
-                    .fenced, "epoch \(name.number) was claimed as \(claim.epoch.id), the log's is \(name.id)", key: reader.layout.claim(name.number),
+                    .fenced, "epoch \(name.number) was claimed by another writer, the log's is \(name.id)", key: reader.layout.claim(name.number),
                     hint: "the log is no replica and was left as it was")
             }
             try await requireOurs(name, destination, isPromoted: true)
@@ -241,12 +256,42 @@ public struct Promotion: Sendable {
                 hasBegun = hasBegun && reader.line != nil
                 continue
             }
-            var walk = try await self.walk(reader, line, from: table.current.start)
-            while walk.position < table.current.start, try await walk.next() != nil {}
-            ends.append(walk.position)
+            ends.append(try await end(of: line, reader, table))
         }
         try await begin(table, ends, isPromoted: true)
         return Outcome(epoch: table.current, wasReplica: false, takenIn: 0, hasBegunEverywhere: hasBegun)
+    }
+
+    private func claimAll(_ table: EpochTable, _ destination: Destination, above top: UInt64) async throws(ArchiveError) {
+        guard let first = table.epochs.first(where: { $0.number > top }), first.number == top + 1 else {
+            throw ArchiveError(
+                .diverged, "the archive's newest claim is of epoch \(top), which does not lead to the log's epochs", key: Layout(log: destination.log).claim(top + 1))
+        }
+        for epoch in table.epochs where epoch.number > top { try await win(EpochName(epoch), destination) }
+    }
+
+    /// How far the archive's line can be continued by the log. Throws `.diverged`, with the fork, where the archive has more than the log left it with and
+    /// nobody has named the fork.
+    private func end(of line: EpochLine, _ reader: ArchiveReader, _ table: EpochTable) async throws(ArchiveError) -> LSN {
+        if let problem = LineComparison.problem(log: table, end: table.current.start, line: line.epochs) {
+            throw ArchiveError(
+                .diverged, problem.reason, key: reader.layout.start(line.document.epoch.epoch.number), lsn: problem.lsn,
+                hint: "restore the log from this archive")
+        }
+        let leaves = Promotion.fork(after: line.document.epoch.epoch, table) ?? table.current.start
+        var walk = try await self.walk(reader, line, from: leaves)
+        while walk.position < leaves, try await walk.next() != nil {}
+        if fork == nil {
+            var goesOn = walk.position > leaves
+            if !goesOn { goesOn = try await walk.next() != nil }
+            guard !goesOn else {
+                throw ArchiveError(
+                    .diverged, "epoch \(line.document.epoch.epoch) was archived past LSN \(leaves), where this log leaves it: what lies behind is not in this log",
+                    key: reader.layout.start(line.document.epoch.epoch.number), lsn: leaves,
+                    hint: "restore the archive to have it; or, to leave it behind for good, name the fork: --at \(table.current.start)")
+            }
+        }
+        return min(walk.position, leaves)
     }
 
     private func claims(_ destination: Destination) -> Claims {
@@ -279,10 +324,12 @@ private final class Held: @unchecked Sendable {
     init(_ box: Box) { promotion = box.promotion }
 
     /// Compares what the log has of the piece, and applies what comes behind its end.
-    func take(_ piece: ArchivePiece, appliesMore: Bool) async throws {
+    /// Past `limit` nothing is compared; with one, nothing is applied.
+    func take(_ piece: ArchivePiece, upTo limit: LSN?) async throws {
         let differs = try await OffPool.run { () throws(WALError) -> LSN? in
             let promotion = self.promotion
-            let both = piece.range.clamped(to: promotion.candidate.head..<max(promotion.candidate.head, promotion.end))
+            let end = min(promotion.end, limit ?? promotion.end)
+            let both = piece.range.clamped(to: promotion.candidate.head..<max(promotion.candidate.head, end))
             if !both.isEmpty {
                 let ours = try promotion.bytes(both)
                 let from = Int(both.lowerBound.distance(from: piece.range.lowerBound))
@@ -291,7 +338,7 @@ private final class Held: @unchecked Sendable {
                     return both.lowerBound.advanced(by: UInt64(offset))
                 }
             }
-            if appliesMore, piece.range.upperBound > promotion.position {
+            if limit == nil, piece.range.upperBound > promotion.position {
                 let from = Int(promotion.position.distance(from: piece.range.lowerBound))
                 try promotion.apply(Array(piece.bytes[from...]), at: promotion.position)
             }

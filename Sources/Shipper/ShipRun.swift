@@ -243,7 +243,6 @@ struct ShipRun: Sendable {
     /// and left alone: such tails cost space and nothing else.
     private func removeTails(_ segment: Range<LSN>) async throws(ShipperError) -> Event {
         do throws(ArchiveError) {
-            try await requireOurs()
             var starts: [LSN] = []
             var position = segment.lowerBound
             while position < segment.upperBound {
@@ -252,6 +251,8 @@ struct ShipRun: Sendable {
                 position = found.end
             }
             for start in starts.reversed() {
+                // However long it takes: each deletion comes after a look of its own.
+                try await requireOurs()
                 for level in (0...ShipperLimits.tailLevelMax).reversed() {
                     let key = access.layout.tail(session.epoch, level: level, start: start)
                     try await access.retrying { () throws(ArchiveError) in try await access.store.delete(key) }
@@ -269,7 +270,6 @@ struct ShipRun: Sendable {
     private func truncate(before lsn: LSN, newest: (start: LSN, size: UInt64?)?) async throws(ShipperError) -> Event {
         guard let newest else { return .truncated }
         do throws(ArchiveError) {
-            try await requireOurs()
             let key = access.layout.segment(session.epoch, start: newest.start)
             let found = try await access.retrying { () throws(ArchiveError) in try await access.store.head(key) }
             guard let found, newest.size.map({ $0 == found.size }) ?? true else {
@@ -277,6 +277,8 @@ struct ShipRun: Sendable {
                     .gap, "an object that was acknowledged is \(found == nil ? "gone" : "of another size now"); nothing local was removed",
                     key: key, lsn: newest.start, hint: "look at the store; start again to ship it anew from the log")
             }
+            // Last, so that nothing comes between it and the truncation.
+            try await requireOurs()
         } catch {
             throw .archive(error)
         }

@@ -31,6 +31,22 @@ struct ArchiveAccess: Sendable {
         }
     }
 
+    /// The keys below `prefix`; nil where the store cannot list, as far as its probe found.
+    func list(_ prefix: ObjectKey) async throws(ArchiveError) -> [ObjectKey]? {
+        guard await store.capabilities.contains(.list) else { return nil }
+        return try await retrying { () throws(ArchiveError) in
+            do throws(ArchiveError) {
+                return try await store.list(prefix)
+            } catch {
+                switch error.code {
+                // The store, or what we may do there, has changed since it was probed.
+                case .unsupported, .refused: return nil
+                default: throw error
+                }
+            }
+        }
+    }
+
     func document<Document: ArchiveDocument>(
         _ type: Document.Type, at key: ObjectKey
     ) async throws(ArchiveError) -> Document? {

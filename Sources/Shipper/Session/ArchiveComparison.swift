@@ -40,6 +40,7 @@ struct ArchiveComparison {
             }
             comparesAgain = try await stepBackIfBehind(&state)
         } else {
+            try requireInHistory(slot)
             try await begin(&state)
         }
         let before = state
@@ -61,6 +62,15 @@ struct ArchiveComparison {
                 .diverged, "\(what) reaches LSN \(lsn), past the end of this log at LSN \(facts.durable)", key: key, lsn: facts.durable,
                 hint: "this log was set back (an old copy or snapshot of the machine); restore it from the archive"))
         }
+    }
+
+    /// A position is an epoch and an LSN, and means something in this log only where that epoch is an ancestor that had come so far.
+    private func requireInHistory(_ slot: SlotState) throws(ShipperError) {
+        guard slot.epochNumber > 0, !facts.epochs.contains(slot.archived, of: slot.epoch) else { return }
+        let successor = facts.epochs.epochs.first { $0.number > slot.epochNumber } ?? facts.epochs.current
+        throw .archive(ArchiveError(
+            .diverged, "the slot \(access.layout.log) is at LSN \(slot.archived) of epoch \(slot.epochNumber) (\(slot.epoch)), which this log left at LSN \(successor.start)",
+            lsn: successor.start, hint: "this log was set back or is of another history; restore it from the archive"))
     }
 
     // MARK: Where to begin

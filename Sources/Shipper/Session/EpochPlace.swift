@@ -13,12 +13,23 @@ struct EpochPlace {
         var isFloor: Bool
     }
 
+    /// Throws `.diverged`, with the fork, where the parent was archived past the fork: those bytes are not in this log, and nobody has decided
+    /// that they may be left behind. Throws `.gap` where the archive ends below the log's head.
     func find(parent: StartDocument?) async throws(ArchiveError) -> Found {
-        let fork = facts.epochs.current.start
         guard let parent, let parentStart = parent.epoch.start else { return Found(start: facts.head, isFloor: true) }
-        let end = try await contiguousEnd(of: parent.epoch.epoch, from: parentStart)
+        let fork = fork(after: parent.epoch.epoch)
+        let head = try await access.head(parent.epoch.epoch)
+        let end = try await contiguousEnd(of: parent.epoch.epoch, from: parentStart, head)
         let hasObjects = end > parentStart || parent.epochs.dropLast().contains { $0.start != nil }
         if !hasObjects, facts.head > parentStart { return Found(start: facts.head, isFloor: true) }
+        // Behind a hole there may be more, which the head tells of.
+        let archived = max(end, head?.archived ?? end)
+        guard archived <= fork else {
+            throw ArchiveError(
+                .diverged, "epoch \(parent.epoch.epoch) was archived up to LSN \(archived), and this log leaves it at LSN \(fork): what lies between is not in this log",
+                key: access.layout.start(parent.epoch.epoch.number), lsn: fork,
+                hint: "restore the archive to have it; or, to leave it behind for good, run promote with --archive and --at \(facts.epochs.current.start)")
+        }
         let start = min(fork, end)
         guard start >= facts.head else {
             throw ArchiveError(
@@ -28,11 +39,19 @@ struct EpochPlace {
         return Found(start: start, isFloor: false)
     }
 
+    /// Where this log's history leaves an epoch of its own: the start of the next one, which need not have been begun in this archive.
+    private func fork(after epoch: EpochName) -> LSN {
+        guard let next = facts.epochs.epochs.first(where: { $0.number == epoch.number + 1 }) else {
+            preconditionFailure("the parent is an epoch before the log's current one")
+        }
+        return next.start
+    }
+
     /// How far the parent can be read without a hole. Its head document is where the walk begins: all below that is there.
-    private func contiguousEnd(of epoch: EpochName, from start: LSN) async throws(ArchiveError) -> LSN {
+    private func contiguousEnd(of epoch: EpochName, from start: LSN, _ head: HeadDocument?) async throws(ArchiveError) -> LSN {
         let size = facts.segmentSize
         var end = start
-        if let head = try await access.head(epoch) { end = max(end, head.checkpoint) }
+        if let head { end = max(end, head.checkpoint) }
         while true {
             let segment = max(LSN(end.rawValue / size * size), start)
             if let found = try await access.metadata(.segment, epoch, start: segment), found.end > end {

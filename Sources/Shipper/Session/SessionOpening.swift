@@ -16,9 +16,12 @@ struct SessionOpening {
     func open() async throws(ShipperError) -> ShipSession {
         let archiveID = try await agreeOnArchive()
         let epoch = EpochName(facts.epochs.current)
-        try await own(epoch)
         let start: StartDocument
         do throws(ArchiveError) {
+            try await refuseSuccessors(of: epoch)
+            let isNew = try await own(epoch)
+            // Two who made an archive at one moment, on a store that lets both, agree on one before anything is written under it.
+            if isNew { _ = try await identify(expecting: archiveID) }
             start = try await startOfEpoch(epoch)
         } catch {
             throw .archive(error)
@@ -106,22 +109,61 @@ struct SessionOpening {
 
     // MARK: Whose epoch it is
 
-    /// Claims the epoch of the log, or finds it claimed. Numbers that this archive has not seen are claimed first, one after
-    /// another, with the ids that the log knows, so that none is skipped.
-    private func own(_ epoch: EpochName) async throws(ShipperError) {
-        do throws(ArchiveError) {
-            if try await claims.readable(epoch.number) == nil {
-                guard slot.state.epochNumber != epoch.number else {
-                    throw ArchiveError(
-                        .fenced, "the claim of epoch \(epoch) is gone", key: access.layout.claim(epoch.number),
-                        hint: "somebody has changed this archive; look at it before anything else is written there")
-                }
-                try await claimUp(to: epoch)
+    /// An epoch past ours that left names here is a successor, whatever has become of its claim. Seen where the store lists.
+    private func refuseSuccessors(of epoch: EpochName) async throws(ArchiveError) {
+        guard let trace = try await traces.first(.heads, where: { $0.number > epoch.number }) else { return }
+        throw ArchiveError(
+            .fenced, "epoch \(epoch) has a successor here, \(trace.epoch)", key: trace.key,
+            hint: "another copy of this log was promoted; this one must not go on, let it rejoin as a follower")
+    }
+
+    private var traces: EpochTraces {
+        EpochTraces(layout: access.layout) { [access] (prefix) throws(ArchiveError) in try await access.list(prefix) }
+    }
+
+    /// Claims the epoch of the log, or finds it claimed; true where it may be new to this archive. Numbers that this archive has not seen are claimed
+    /// first, one after another, with the ids that the log knows, so that none is skipped.
+    private func own(_ epoch: EpochName) async throws(ArchiveError) -> Bool {
+        if isKnown(epoch) {
+            guard try await claims.readable(epoch.number) != nil else {
+                throw ArchiveError(
+                    .fenced, "the claim of epoch \(epoch) is gone", key: access.layout.claim(epoch.number),
+                    hint: "somebody has changed this archive; look at it before anything else is written there")
             }
             try await requireOurs(epoch)
-        } catch {
-            throw .archive(error)
+            return false
         }
+        let found = try await claims.readable(epoch.number)
+        if found == nil {
+            // A claim stops whoever writes now. None is made for a log that could not go on here.
+            try await requireContinuation(epoch)
+            try await claimUp(to: epoch)
+        } else if found?.epoch == epoch, try await startDocument(epoch) == nil {
+            // Ours, from a start that was interrupted, perhaps a moment ago.
+            try await win(epoch)
+        }
+        try await requireOurs(epoch)
+        return true
+    }
+
+    /// Whether this destination's slot has shipped under the epoch before.
+    private func isKnown(_ epoch: EpochName) -> Bool {
+        slot.state.epochNumber == epoch.number && slot.state.epoch == epoch.id
+    }
+
+    /// The log's history is the archive's, as far as that goes, and nobody else has begun its epoch. Reads only.
+    private func requireContinuation(_ epoch: EpochName) async throws(ArchiveError) {
+        if let begun = try await startDocument(epoch)?.epoch.epoch, begun != epoch {
+            throw ArchiveError(
+                .diverged, "epoch \(begun) has begun here, which this log is not of", key: access.layout.start(epoch.number),
+                hint: "restore this archive, or ship to another one; nothing was changed")
+        }
+        if let trace = try await traces.first(.heads, where: { $0.number == epoch.number && $0 != epoch }) {
+            throw ArchiveError(
+                .fenced, "epoch \(trace.epoch) was here, and its claim is gone", key: trace.key,
+                hint: "bring the documents below epochs/ back from another copy of the archive; nothing was changed")
+        }
+        _ = try await EpochPlace(facts: facts, access: access).find(parent: try await nearestStart(below: epoch.number))
     }
 
     private func claimUp(to epoch: EpochName) async throws(ArchiveError) {
@@ -145,13 +187,14 @@ struct SessionOpening {
             }
             number -= 1
         }
-        for number in from...epoch.number {
-            if case .lost(let other) = try await claims.claim(name(number), host: host, time: time.now()) {
-                throw ArchiveError(
-                    .fenced, "epoch \(number) was claimed by another writer (\(other))", key: access.layout.claim(number),
-                    hint: "only one of the two may go on; the other is restored or rejoins as a follower")
-            }
-        }
+        for number in from...epoch.number { try await win(name(number)) }
+    }
+
+    private func win(_ epoch: EpochName) async throws(ArchiveError) {
+        guard case .lost(let other) = try await claims.claim(epoch, host: host, time: time.now()) else { return }
+        throw ArchiveError(
+            .fenced, "epoch \(epoch.number) was claimed by another writer (\(other))", key: access.layout.claim(epoch.number),
+            hint: "only one of the two may go on; the other is restored or rejoins as a follower")
     }
 
     private func requireOurs(_ epoch: EpochName) async throws(ArchiveError) {
@@ -160,15 +203,21 @@ struct SessionOpening {
 
     // MARK: Where it begins
 
-    private func startOfEpoch(_ epoch: EpochName) async throws(ArchiveError) -> StartDocument {
-        let key = access.layout.start(epoch.number)
+    /// Nil where there is none, or one that a crash cut short.
+    private func startDocument(_ epoch: EpochName) async throws(ArchiveError) -> StartDocument? {
         do throws(ArchiveError) {
-            if let found = try await access.document(StartDocument.self, at: key) { return found }
+            return try await access.document(StartDocument.self, at: access.layout.start(epoch.number))
         } catch where error.code == .damaged {
-            // Cut short by a crash: nothing has begun under it, so it is made again.
+            return nil
         }
+    }
+
+    private func startOfEpoch(_ epoch: EpochName) async throws(ArchiveError) -> StartDocument {
+        if let found = try await startDocument(epoch) { return found }
         let parent = try await nearestStart(below: epoch.number)
-        let place = try await EpochPlace(facts: facts, access: access).find(parent: parent)
+        let place = try await placeOfEpoch(epoch, parent)
+        // What is written now is read by everybody, whoever owns the epoch.
+        try await requireOurs(epoch)
         if place.isFloor, place.start > .zero {
             let floorKey = access.layout.floor
             let known = try await access.document(FloorDocument.self, at: floorKey)
@@ -177,7 +226,19 @@ struct SessionOpening {
                     FloorDocument(lsn: place.start, epoch: epoch, objectStart: place.start, time: time.now()), at: floorKey)
             }
         }
-        return try await access.createOnce(EpochPlace.document(table: facts.epochs, parent: parent, start: place.start), at: key)
+        let document = try await access.createOnce(
+            EpochPlace.document(table: facts.epochs, parent: parent, start: place.start), at: access.layout.start(epoch.number))
+        // Not believed before another look: on a store that ignores conditions a rival may have made it at the same moment.
+        try await requireOurs(epoch)
+        return document
+    }
+
+    /// An epoch that has begun is not begun again elsewhere: what was archived before would not be read any more.
+    private func placeOfEpoch(_ epoch: EpochName, _ parent: StartDocument?) async throws(ArchiveError) -> EpochPlace.Found {
+        // Its start.json was lost. The slot knows what it said.
+        if isKnown(epoch) { return EpochPlace.Found(start: slot.state.epochStart, isFloor: false) }
+        try await requireNothingShipped(epoch)
+        return try await EpochPlace(facts: facts, access: access).find(parent: parent)
     }
 
     /// The start.json of the newest epoch below `number` that ever began here; epochs that were claimed and never written in have none.
@@ -185,7 +246,11 @@ struct SessionOpening {
         var number = number
         while number > 1 {
             number -= 1
-            guard let found = try await access.document(StartDocument.self, at: access.layout.start(number)) else { continue }
+            guard let found = try await access.document(StartDocument.self, at: access.layout.start(number)) else {
+                // Claimed and never begun, as far as can be seen.
+                if let claim = try await claims.readable(number) { try await requireNothingShipped(claim.epoch) }
+                continue
+            }
             guard facts.epochs.epochs.contains(where: { EpochName($0) == found.epoch.epoch }) else {
                 throw ArchiveError(
                     .diverged, "epoch \(found.epoch.epoch) was shipped here and is not in this log's history", key: access.layout.start(number),
@@ -194,6 +259,25 @@ struct SessionOpening {
             return found
         }
         return nil
+    }
+
+    /// Throws `.gap` where start.json of this epoch, which is not there, must have been lost: something was shipped under it. Known wherever the store
+    /// lists, else as far as its head document tells.
+    private func requireNothingShipped(_ epoch: EpochName) async throws(ArchiveError) {
+        let layout = access.layout
+        var trace: ObjectKey?
+        for prefix in [layout.segments(epoch), layout.tails(epoch), layout.gaps(epoch)] where trace == nil {
+            trace = try await access.list(prefix)?.first
+        }
+        // A promotion writes a head before start.json: with nothing behind it, and durable at the fork.
+        if trace == nil, let head = try await access.head(epoch) {
+            let fork = facts.epochs.epochs.first { EpochName($0) == epoch }?.start ?? head.durable
+            if head.archived > head.checkpoint || head.durable > fork { trace = layout.head(epoch) }
+        }
+        guard let trace else { return }
+        throw ArchiveError(
+            .gap, "start.json is missing, although epoch \(epoch) has begun here (\(trace))", key: layout.start(epoch.number),
+            hint: "bring the document back from another copy of the archive; nothing was changed")
     }
 }
 
@@ -209,7 +293,7 @@ enum FencingLook {
                 hint: "another writer has taken this archive; nothing was changed")
         case .superseded(let next):
             ArchiveError(
-                .fenced, "epoch \(epoch) has a successor, \(next)", key: layout.claim(next.number),
+                .fenced, "epoch \(epoch) has a successor, \(next.map(\.description) ?? "which is being claimed")", key: layout.claim(epoch.number + 1),
                 hint: "another copy of this log was promoted; this one must not go on, let it rejoin as a follower")
         }
     }

@@ -11,7 +11,9 @@ struct PromoteCommand: AsyncParsableCommand {
         discussion: """
             With --archive, the next epoch is claimed there first, which stops every older writer; then what the archive holds and the replica \
             lacks is taken in; then the epoch begins. With --at, which must be the replica's end, the new epoch begins there instead, and what \
-            the archive holds past it is no longer part of the log. Without --archive the epoch begins in the log alone, and shipping claims it.
+            the archive holds past it is no longer part of the log. Without --archive the epoch begins in the log alone, and shipping claims it, \
+            unless the archive has grown past the log's end by then: shipping ends with 4 and touches nothing. To leave behind what is there, \
+            promote once more with --archive and --at, the LSN where the epoch began.
 
             After a crash or an error, run it again. A log that is no replica is left as it is.
 
@@ -32,6 +34,9 @@ struct PromoteCommand: AsyncParsableCommand {
 
     mutating func validate() throws {
         if log.isEmpty { throw ValidationError("--log is empty; name the replica's directory") }
+        if at != nil, archive.isEmpty {
+            throw ValidationError("--at leaves behind what archives hold past it: name them with --archive")
+        }
     }
 
     mutating func run() async throws {

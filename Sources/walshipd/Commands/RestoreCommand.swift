@@ -40,7 +40,7 @@ struct RestoreCommand: AsyncParsableCommand {
 
     mutating func run() async throws {
         let opening = try ArchiveOpening(archive, s3)
-        let reader = try await ArchiveReader.open(store: opening.store, log: opening.log)
+        let reader = try await ArchiveReader.open(store: opening.store, log: opening.log, traces: .objects)
         let restore = Restore(reader, target: at.map { .through($0) } ?? .everything)
         if plan { return try print(try await restore.plan()) }
         guard let to else { preconditionFailure("validated") }

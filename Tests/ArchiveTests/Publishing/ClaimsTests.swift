@@ -79,6 +79,40 @@ import WAL
         #expect(try await claims(store).claim(epoch(1, 7), host: "", time: 0) == .won)
     }
 
+    /// Its writer may have died a moment ago, with a rival's request under way.
+    @Test(arguments: modes)
+    func ourOwnClaimFromAnInterruptedAttemptRestsAgain(capabilities: StoreCapabilities) async throws {
+        let store = MemoryObjectStore(capabilities: capabilities)
+        store.plant(layout.claim(1), try claimBytes(epoch(1, 7)))
+        let rival = try claimBytes(epoch(1, 9))
+        let key = layout.claim(1)
+        let sleep = SampleSleep { _ in store.plant(key, rival) }
+        #expect(try await claims(store, sleep).claim(epoch(1, 7), host: "", time: 0) == .lost(to: EpochID(rawValue: 9)))
+        #expect(sleep.seconds == [2])
+    }
+
+    @Test(arguments: modes)
+    func aClaimThatIsUnderWayIsWaitedFor(capabilities: StoreCapabilities) async throws {
+        let store = MemoryObjectStore(capabilities: capabilities)
+        let rival = try claimBytes(epoch(1, 9))
+        let key = layout.claim(1)
+        // Before ours is written: the rival's is finished while we wait for it.
+        store.plant(key, Array(rival.prefix(9)))
+        let sleep = SampleSleep { _ in store.plant(key, rival) }
+        #expect(try await claims(store, sleep).claim(epoch(1, 7), host: "", time: 0) == .lost(to: EpochID(rawValue: 9)))
+        #expect(sleep.seconds == [4])
+        // After: the rival is writing over ours when it is read back, for a while or for ever.
+        for last in [2, 100] {
+            let store = MemoryObjectStore(capabilities: capabilities)
+            let sleep = SampleSleep { number in store.plant(key, number < last ? Array(rival.prefix(9)) : rival) }
+            if last == 2 {
+                #expect(try await claims(store, sleep).claim(epoch(1, 7), host: "", time: 0) == .lost(to: EpochID(rawValue: 9)))
+            } else {
+                await #expect(throws: ArchiveError.self) { try await claims(store, sleep).claim(epoch(1, 7), host: "", time: 0) }
+            }
+        }
+    }
+
     @Test(arguments: modes)
     func claimThatWasCutShortIsAsGoodAsNone(capabilities: StoreCapabilities) async throws {
         let whole = try claimBytes(epoch(1, 9))
@@ -139,10 +173,13 @@ import WAL
         #expect(try await claims.look(epoch(1, 7)) == .superseded(by: epoch(2, 8)))
         #expect(try await !claims.looksStillOurs(epoch(1, 7)))
         #expect(try await claims.look(epoch(2, 8)) == .ours)
-        // A claim that cannot be read, or a store that does not answer, is never "ours".
+        // A claim that is under way or was cut short, or a store that does not answer, is never "ours".
         store.plant(layout.claim(3), [])
-        await #expect(throws: ArchiveError.self) { try await claims.look(epoch(2, 8)) }
+        #expect(try await claims.look(epoch(2, 8)) == .superseded(by: nil))
         store.plant(layout.claim(3), nil)
+        store.plant(layout.claim(2), Array(try claimBytes(epoch(2, 8)).dropLast()))
+        #expect(try await claims.look(epoch(2, 8)) == .lost(to: nil))
+        store.plant(layout.claim(2), try claimBytes(epoch(2, 8)))
         for _ in 0..<11 { store.inject(.fail(ArchiveError(.unreachable, "away")), into: .get) }
         await #expect(throws: ArchiveError.self) { try await claims.look(epoch(2, 8)) }
     }
