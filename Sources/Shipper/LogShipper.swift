@@ -35,7 +35,7 @@ public final class LogShipper: Sendable {
         self.directory = directory
         self.slotName = slot
         layout = Layout(log: name)
-        self.store = store
+        self.store = settings.isImmutable ? ImmutableStore(store) : store
         self.settings = settings
         self.time = time
         self.attach = attach
@@ -112,11 +112,7 @@ public final class LogShipper: Sendable {
         _ = try await worker.perform(.light) { () throws(ShipperError) in try LogFacts(reader) }
         let slotName = slotName
         let slot = try await worker.run(.light) { () throws(WALError) in
-            try sidecar.takeSlot(slotName) { () throws(WALError) in
-                // Nothing is shipped yet: everything that is there is held.
-                let head = try reader.headLSN
-                return SlotState(kind: .destination, logID: reader.logID, position: head, epoch: try reader.epochs.epoch(at: head).id)
-            }
+            try sidecar.takeSlot(slotName) { () throws(WALError) in try SlotReservation.initial(reader) }
         }
         defer { slot.close() }
         var probesAgain = settings.probesAgain
@@ -178,7 +174,7 @@ public final class LogShipper: Sendable {
             settings: ShipPlan.Settings(
                 segmentSize: facts.segmentSize, uploadsInFlight: settings.uploadsInFlight,
                 tailInterval: settings.tailInterval.map { max($0.nanoseconds, ShipperLimits.tailIntervalMin) },
-                settle: settings.settle.nanoseconds, retain: settings.retain),
+                settle: settings.settle.nanoseconds, retain: settings.retain, isImmutable: settings.isImmutable),
             slot: state, durable: facts.durable, head: facts.head, headWritten: compared.headWritten,
             comparesBeforeTails: compared.comparesBeforeTails, acknowledgedAt: now - min(now, age), now: now)
     }

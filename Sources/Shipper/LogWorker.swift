@@ -1,13 +1,13 @@
 import Archive
-import Dispatch
+import Synchronization
 import WAL
 
-/// Where the blocking work of one shipper is done: one thread at a time for reading and compressing, another for the slot and the watermarks,
-/// which must not wait behind a large segment. Never the cooperative pool. Any task.
+/// Where the blocking work of one shipper is done, one thing at a time on each of two lanes: reading and compressing on the one, the slot and the
+/// watermarks, which must not wait behind a large segment, on the other. The threads are those of `WorkerPool`. Any task.
 final class LogWorker: Sendable {
     enum Lane: Sendable { case heavy, light }
-    private let heavy = DispatchQueue(label: "walship.shipper.segments")
-    private let light = DispatchQueue(label: "walship.shipper.slot")
+    private let heavy = SerialLane(WorkerPool.heavy)
+    private let light = SerialLane(WorkerPool.light)
 
     /// Runs `body` to its end; cancelling does not cut it. What it waits for is the local disk.
     func run<T: Sendable>(
@@ -25,10 +25,45 @@ final class LogWorker: Sendable {
     func perform<T: Sendable>(
         _ lane: Lane, _ body: @escaping @Sendable () throws(ShipperError) -> T
     ) async throws(ShipperError) -> T {
-        let queue = lane == .heavy ? heavy : light
+        let lane = lane == .heavy ? heavy : light
         let result: Result<T, ShipperError> = await withCheckedContinuation { continuation in
-            queue.async { continuation.resume(returning: Result { () throws(ShipperError) in try body() }) }
+            lane.submit { continuation.resume(returning: Result { () throws(ShipperError) in try body() }) }
         }
         return try result.get()
+    }
+}
+
+/// Jobs in order, one at a time; between two of them others have their turn on the pool's threads.
+private final class SerialLane: Sendable {
+    private let pool: WorkerPool
+    /// Nil while nothing is under way, else what waits behind it.
+    private let waiting = Mutex<[WorkerPool.Job]?>(nil)
+
+    init(_ pool: WorkerPool) { self.pool = pool }
+
+    func submit(_ job: @escaping WorkerPool.Job) {
+        let isFirst = waiting.withLock { waiting in
+            guard waiting == nil else {
+                waiting?.append(job)
+                return false
+            }
+            waiting = []
+            return true
+        }
+        if isFirst { begin(job) }
+    }
+
+    private func begin(_ job: @escaping WorkerPool.Job) {
+        pool.submit { [self] in
+            job()
+            let next = waiting.withLock { waiting -> WorkerPool.Job? in
+                guard waiting?.isEmpty == false else {
+                    waiting = nil
+                    return nil
+                }
+                return waiting?.removeFirst()
+            }
+            if let next { begin(next) }
+        }
     }
 }

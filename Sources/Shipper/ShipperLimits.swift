@@ -24,4 +24,13 @@ public enum ShipperLimits {
     static let retryDelayFirst = 0.2
     /// Seconds. The longest pause that a store may ask for: a day would be an outage that nobody sees.
     static let retryAfterMax = 300.0
+    /// Threads that read, verify and compress, for all logs and destinations of the process: as many as have processors on most machines. A log
+    /// alone uses one at a time for each destination.
+    static let heavyThreads = 8
+    /// Threads for slots and watermarks: what they do takes microseconds, or one flush.
+    static let lightThreads = 8
+    /// Threads of either kind at most, while disks do not answer: 200 logs with two destinations on sound disks are served by the numbers above.
+    static let stalledThreadsMax = 128
+    /// Seconds in which not one job is taken up although some wait, after which there is one more thread.
+    static let workerStall = 1.0
 }

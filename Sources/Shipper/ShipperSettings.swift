@@ -14,6 +14,9 @@ public struct ShipperSettings: Hashable, Sendable {
     public var claimSettle: Duration = .seconds(2)
     /// The longest pause between two attempts of a request.
     public var retryDelayMax: Duration = .seconds(30)
+    /// Nothing in the archive is ever replaced or deleted, not even by us: no head documents, tails stay, and something damaged under one of our names
+    /// ends the shipping with `.unsupported`. Better without periodic tails then.
+    public var isImmutable = false
     /// Whether the store is probed although the slot remembers what it can do.
     public var probesAgain = false
 

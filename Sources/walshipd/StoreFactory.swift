@@ -7,6 +7,9 @@ struct StoreFactory: Sendable {
     var http: HTTPSettings
     var s3: S3Settings
     var uploadsInFlight: Int
+    /// Bytes per second of uploads; nil: no limit.
+    var bandwidthLimit: ByteSize?
+    var immutable = false
     var logger: Logger
     /// Where the keys of S3 stores are looked for.
     var environment: [String: String]
@@ -25,6 +28,8 @@ struct StoreFactory: Sendable {
 
     init(_ destination: DestinationSettings, logs: Int, logger: Logger) {
         self.init(http: destination.http, s3: destination.s3, uploadsInFlight: destination.ship.uploadsInFlight * logs, logger: logger)
+        bandwidthLimit = destination.ship.bandwidthLimit
+        immutable = destination.ship.immutable
     }
 
     /// Nothing is sent yet. Every log below `url` may share the store.
@@ -44,6 +49,8 @@ struct StoreFactory: Sendable {
         settings.stallBytesPerSecond = Int(clamping: http.stallBytesPerSecond.bytes)
         // Uploads, and beside them claims, heads and deletions.
         settings.transfersMax = min(Self.transfersMax, uploadsInFlight + Self.smallTransfers)
+        settings.sendBytesPerSecondMax = bandwidthLimit.map { Int(clamping: min($0.bytes, 1 << 40)) }
+        settings.keepsProbes = immutable
         settings.userAgent = "walshipd/\(Version.current)"
         settings.proxy = http.proxy
         settings.caFile = http.caFile

@@ -11,7 +11,7 @@ import Testing
         "Shipper": ["WAL", "Archive", "Logging", "Dispatch", "FoundationEssentials", "Synchronization"],
         "Follower": ["WAL", "Archive", "Logging", "Dispatch", "FoundationEssentials", "Synchronization"],
         "walshipd": [
-            "WAL", "Archive", "Shipper", "Follower", "ArgumentParser", "Configuration", "Crypto", "Foundation", "HTTPTypes",
+            "WAL", "Archive", "Shipper", "Follower", "ArgumentParser", "Configuration", "Crypto", "Dispatch", "Foundation", "HTTPTypes",
             "Hummingbird", "HummingbirdCore", "Logging", "NIOCore", "NIOPosix", "ServiceLifecycle", "Subprocess",
             "Synchronization", "SystemPackage", "UnixSignals", "Yams",
         ],

@@ -86,6 +86,8 @@ import Testing
         (.shipRetain, "64MiB", { $0.ship.retain == ByteSize(64 << 20) }),
         (.shipSettle, "5m", { $0.ship.settle == .seconds(300) }),
         (.shipClaimSettle, "30s", { $0.ship.claimSettle == .seconds(30) }),
+        (.shipBandwidthLimit, "2MiB", { $0.ship.bandwidthLimit == ByteSize(2 << 20) }),
+        (.shipImmutable, "true", { $0.ship.immutable }),
         (.retryDelayMax, "1m", { $0.retry.delayMax == .seconds(60) }),
         (.httpConnectTimeout, "3s", { $0.http.connectTimeout == .seconds(3) }),
         (.httpStallTimeout, "7s", { $0.http.stallTimeout == .seconds(7) }),
@@ -150,6 +152,7 @@ import Testing
             (.shipUploadsInFlight, ["0", "65", "2.5", "two", "0x2"]),
             (.shipCompressionLevel, ["0", "20", "-1"]), (.shipRetain, ["-1", "1MB", "off"]), (.shipSettle, ["31d", "10"]),
             (.shipClaimSettle, ["9ms", "11m", "off"]),
+            (.shipBandwidthLimit, ["0", "63KiB", "1mb"]), (.shipImmutable, ["yes", "1", "on", "True"]),
             (.retryDelayMax, ["99ms", "2h"]), (.httpConnectTimeout, ["99ms", "6m"]), (.httpStallTimeout, ["999ms", "2h"]),
             (.httpStallBytesPerSecond, ["0", "1kb"]),
             (.httpProxy, ["proxy:3128", "ftp://p:1", "http://u:pw@p:1", "http://p:1/path", "http://p:0"]),
@@ -335,7 +338,7 @@ import Testing
             file: ConfigurationFile.parse(targets, path: "w.yaml"),
             environment: ["WALSHIPD_SHIP_TAILINTERVAL": "1s", "WALSHIPD_SHIP_RETAIN": "1", "PATH": "/bin"],
             flags: [:])
-        #expect(loaded.warnings == ["environment variable WALSHIPD_SHIP_TAILINTERVAL is not a setting and has no effect"])
+        #expect(loaded.warnings.filter { $0.hasPrefix("environment") } == ["environment variable WALSHIPD_SHIP_TAILINTERVAL is not a setting and has no effect"])
     }
 
     @Test(arguments: [

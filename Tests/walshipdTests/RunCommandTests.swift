@@ -69,12 +69,38 @@ import WAL
         }
     }
 
-    @Test func checkDoesNothing() async throws {
+    @Test func checkShowsWhatTheSettingsComeToAndDoesNothing() async throws {
         try await withScratch { scratch async throws in
-            let ended = try await Program.run(
-                Program.walshipd, ["run", "--check", "--log", "\(scratch)/log", "--archive", "file://\(scratch)/archive/x"], in: scratch)
-            #expect(ended.code == 0)
+            _ = try write("\(scratch)/log", records: 1)
+            let before = try FileManager.default.subpathsOfDirectory(atPath: scratch + "/log").sorted()
+            try """
+                logs: [{path: "\(scratch)/log", name: orders}, {path: "\(scratch)/none"}, {path: "\(scratch)/many/*"}]
+                destinations:
+                  - {url: "file://\(scratch)/archive", name: near}
+                  - {url: "http://storage.example/a", ship: {bandwidth-limit: 1MiB, tail-interval: 10s}}
+                """.write(toFile: "\(scratch)/w.yaml", atomically: true, encoding: .utf8)
+            let ended = try await Program.run(Program.walshipd, ["run", "--check", "--config", "\(scratch)/w.yaml"], in: scratch)
+            #expect(ended.code == 0, "\(ended)")
+            for words in [
+                "logs that match \(scratch)/many/*: 0 now", "file://\(scratch)/archive/orders", "near", "http://storage.example/a/none", "d-",
+                "not there yet", "1MiB per second for all uploads together", "every 10s at most", "off: whoever can read the store can read the log",
+            ] { #expect(ended.output.contains(words), "\(words) is missing in \(ended.output)") }
+            #expect(ended.error.contains("warning: http://storage.example/a: what is shipped crosses the network unencrypted"))
+            #expect(ended.error.hasSuffix("the settings can be used\n"))
             #expect(!FileManager.default.fileExists(atPath: "\(scratch)/archive"))
+            #expect(try FileManager.default.subpathsOfDirectory(atPath: scratch + "/log").sorted() == before, "nothing was made")
+
+            let json = try await Program.run(Program.walshipd, ["run", "--check", "--json", "--config", "\(scratch)/w.yaml"], in: scratch)
+            let plan = try #require(try JSONSerialization.jsonObject(with: Data(json.output.utf8)) as? [String: Any])
+            let logs = try #require(plan["logs"] as? [[String: Any]])
+            #expect(logs.map { $0["exists"] as? Bool } == [true, false])
+            #expect((logs[0]["archives"] as? [[String: String]])?.first == ["url": "file://\(scratch)/archive/orders", "slot": "near"])
+            #expect((plan["destinations"] as? [[String: Any]])?.map { $0["bandwidth_limit"] as? Int } == [nil, 1 << 20])
+            #expect((plan["warnings"] as? [String])?.count == 1)
+
+            try "logs: [{path: /x}]\ndestinations: [{url: nothing}]".write(toFile: "\(scratch)/w.yaml", atomically: true, encoding: .utf8)
+            let refused = try await Program.run(Program.walshipd, ["run", "--check", "--config", "\(scratch)/w.yaml"], in: scratch)
+            #expect(refused.code == 2 && refused.output.isEmpty && refused.error.contains("w.yaml:2: destinations[0].url"), "\(refused)")
         }
     }
 

@@ -14,7 +14,7 @@ package final class CurlEngine: Sendable {
     package init(settings: HTTPSettings) throws(ArchiveError) {
         try settings.validate()
         self.settings = settings
-        self.loop = CurlLoop(transfersMax: settings.transfersMax)
+        self.loop = CurlLoop(transfersMax: settings.transfersMax, pace: settings.sendBytesPerSecondMax.map { SendPace(bytesPerSecond: $0) })
     }
 
     deinit { loop.requestStop() }
@@ -27,8 +27,8 @@ package final class CurlEngine: Sendable {
     /// the request had begun to go out and its method changes something.
     package func perform(_ request: HTTPRequest) async throws(ArchiveError) -> HTTPResponse {
         let transfer = CurlTransfer(
-            id: nextID.wrappingAdd(1, ordering: .relaxed).newValue, request: request, settings: settings,
-            deadline: .now + (request.timeout ?? settings.requestTimeout))
+            id: nextID.wrappingAdd(1, ordering: .relaxed).newValue, request: request, settings: settings, pace: loop.pace,
+            deadline: .now + (request.timeout ?? settings.requestTime(ofBody: request.body?.count ?? 0)))
         let result = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 loop.submit(transfer, continuation)

@@ -28,8 +28,11 @@ final class CurlLoop: Sendable {
     }
 
     private let state: Mutex<State>
+    /// Nil: bodies go out as fast as they can.
+    let pace: SendPace?
 
-    init(transfersMax: Int) {
+    init(transfersMax: Int, pace: SendPace? = nil) {
+        self.pace = pace
         state = unsafe Mutex(State(queue: TransferQueue(limit: transfersMax)))
     }
 
@@ -154,7 +157,14 @@ final class CurlLoop: Sendable {
             }
             // Room was made: what waits can start before the sleep.
             if ended { continue }
-            let slept = unsafe curl_multi_poll(multi, nil, 0, hasWaiting ? CurlLoop.queuePoll : CurlLoop.idlePoll, nil)
+            let turn = pace?.turn()
+            if let turn, !turn.resumed.isEmpty {
+                for transfer in active.values where turn.resumed.contains(transfer.id) { transfer.resumeSending() }
+                continue
+            }
+            var sleep = hasWaiting ? CurlLoop.queuePoll : CurlLoop.idlePoll
+            if let milliseconds = turn?.milliseconds { sleep = min(sleep, CInt(clamping: milliseconds)) }
+            let slept = unsafe curl_multi_poll(multi, nil, 0, sleep, nil)
             // A poll that fails (no memory, no descriptor) returns at once; sleeping keeps that from becoming a busy loop.
             if slept != CURLM_OK { usleep(100_000) }
         }

@@ -9,6 +9,7 @@ internal import Glibc
     let id: UInt64
     let request: HTTPRequest
     let settings: HTTPSettings
+    private let pace: SendPace?
     let deadline: ContinuousClock.Instant
     var isCancelled = false
 
@@ -29,7 +30,8 @@ internal import Glibc
     private var headerList: UnsafeMutablePointer<curl_slist>?
     private var errorText: UnsafeMutablePointer<CChar>?
 
-    init(id: UInt64, request: HTTPRequest, settings: HTTPSettings, deadline: ContinuousClock.Instant) {
+    init(id: UInt64, request: HTTPRequest, settings: HTTPSettings, pace: SendPace? = nil, deadline: ContinuousClock.Instant) {
+        self.pace = pace
         self.id = id
         self.request = request
         self.settings = settings
@@ -70,6 +72,7 @@ internal import Glibc
 
     /// Takes the handle from `multi` and frees everything. The connection is closed unless the transfer was complete.
     func end(on multi: UnsafeMutableRawPointer) {
+        pace?.ended(id)
         if let easy = unsafe easy {
             // A handle that was never added is no error here.
             _ = unsafe curl_multi_remove_handle(multi, easy)
@@ -86,7 +89,7 @@ internal import Glibc
         let left = CurlResult.milliseconds(deadline - .now)
         try options.set(CURLOPT_TIMEOUT_MS, long: max(1, left))
         try options.set(CURLOPT_CONNECTTIMEOUT_MS, long: max(1, CurlResult.milliseconds(settings.connectTimeout)))
-        try options.set(CURLOPT_LOW_SPEED_LIMIT, long: settings.stallBytesPerSecond)
+        try options.set(CURLOPT_LOW_SPEED_LIMIT, long: settings.stallBytesPerSecondInUse)
         try options.set(CURLOPT_LOW_SPEED_TIME, long: max(1, CurlResult.milliseconds(settings.stallTimeout) / 1000))
     }
 
@@ -135,6 +138,13 @@ internal import Glibc
         try unsafe options.set(beforeRequest: curlBeforeRequest, context: context)
     }
 
+    /// Its turn to send has come. curl_easy_pause(3).
+    func resumeSending() {
+        guard let easy = unsafe easy else { return }
+        // Its only error is memory, and then the transfer stands still until its low-speed limit ends it.
+        _ = unsafe curl_easy_pause(easy, 0)
+    }
+
     // MARK: From libcurl, on the loop's thread
 
     /// Whether the request may go out on the connection that is now up.
@@ -151,8 +161,13 @@ internal import Glibc
         let end = request.cutBodyAfter ?? .max
         if bodyOffset >= end { return Int(CURL_READFUNC_ABORT) }
         guard let body = request.body else { return 0 }
-        let count = min(buffer.count, min(body.count, end) - bodyOffset)
+        var count = min(buffer.count, min(body.count, end) - bodyOffset)
         guard count > 0 else { return 0 }
+        if let pace {
+            count = pace.take(id, wanted: count)
+            // Until the loop calls resumeSending, when its turn has come.
+            if count == 0 { return Int(CURL_READFUNC_PAUSE) }
+        }
         unsafe body.withUnsafeBytes { bytes in
             unsafe buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[bodyOffset..<bodyOffset + count]))
         }

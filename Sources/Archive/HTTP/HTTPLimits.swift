@@ -15,4 +15,7 @@ package enum HTTPLimits {
     /// libcurl's buffers per transfer, in bytes: larger ones than its default of 16 and 64 KiB save system calls.
     package static let receiveBuffer = 256 << 10
     package static let sendBuffer = 256 << 10
+    /// Bytes per second that a bandwidth limit may be at least: 128 transfers at a time still get a piece each within ten seconds, well before any
+    /// of them counts as standing still.
+    package static let sendRateMin = 64 << 10
 }

@@ -15,6 +15,10 @@ public struct HTTPSettings: Sendable {
     public var requestTimeout: Duration = .seconds(600)
     /// Transfers at one time, each on a connection of its own (HTTP/1.1); further ones queue.
     public var transfersMax = 8
+    /// Bytes per second that request bodies may take together, however many are under way; nil: no limit.
+    public var sendBytesPerSecondMax: Int?
+    /// The probe leaves the small objects that it makes where they are, and asks nothing that needs a deletion or a move: for stores that keep everything.
+    public var keepsProbes = false
     public var userAgent = "walship"
     /// URL of a proxy. nil: as the environment says (`http_proxy`, `https_proxy`, `no_proxy`); empty: none.
     public var proxy: String?
@@ -60,6 +64,9 @@ extension HTTPSettings {
         guard (1...(1 << 30)).contains(stallBytesPerSecond) else {
             throw refuse("the stall limit is \(stallBytesPerSecond) bytes per second", "set it between 1 and 1 GiB")
         }
+        guard sendBytesPerSecondMax.map({ (HTTPLimits.sendRateMin...(1 << 40)).contains($0) }) ?? true else {
+            throw refuse("the bandwidth limit is \(sendBytesPerSecondMax ?? 0) bytes per second", "set it to at least \(HTTPLimits.sendRateMin), or not at all")
+        }
         for (name, value) in extraHeaders + [("User-Agent", userAgent)] {
             guard !name.isEmpty, name.utf8.allSatisfy(HTTPSettings.isTokenByte) else {
                 throw refuse("an extra header has the name \"\(name)\"", "use letters, digits and hyphens")
@@ -90,5 +97,19 @@ extension HTTPSettings {
         case UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."): true
         default: false
         }
+    }
+}
+
+extension HTTPSettings {
+    /// A limited upload that has its share of the rate does not stand still: with every transfer at work each has this much, halved because turns are not even.
+    var stallBytesPerSecondInUse: Int {
+        guard let rate = sendBytesPerSecondMax else { return stallBytesPerSecond }
+        return max(1, min(stallBytesPerSecond, rate / transfersMax / 2))
+    }
+
+    /// How long a request may take: a body at a limited rate is given the time that it needs when every other transfer has one of its size.
+    func requestTime(ofBody count: Int) -> Duration {
+        guard let rate = sendBytesPerSecondMax else { return requestTimeout }
+        return requestTimeout + .seconds(Double(count) * Double(transfersMax) / Double(rate))
     }
 }

@@ -6,19 +6,20 @@ extension HTTPStore {
     /// everything below it, another probe's names too.
     ///
     /// Throws when the store cannot be reached, does not let us write, or says that it is busy: none of that is an answer. What
-    /// a store refuses to delete (retention) stays and is no error. Takes a second, or more on a slow store: a cut upload may show late.
+    /// a store refuses to delete (retention) stays and is no error; with `keepsProbes` a collection with three objects of a few bytes stays. Takes a second, or more on a slow store: a cut upload may show late.
     public func probe(prefix: ObjectKey) async throws(ArchiveError) -> StoreCapabilities {
         let probe = HTTPProbe(store: self, home: ObjectKey("\(prefix.path)/\(Hex.sixteenDigits(random()))"))
         let found: StoreCapabilities
         do throws(ArchiveError) {
             found = try await probe.run()
         } catch {
+            guard !settings.keepsProbes else { throw error }
             let failure = await afterCancellation { await probe.tidyUp() }
             var error = error
             if failure != nil { error.message += "; names below \(probe.home) may be left" }
             throw error
         }
-        if let failure = await probe.tidyUp() { throw failure }
+        if !settings.keepsProbes, let failure = await probe.tidyUp() { throw failure }
         current = found
         return found
     }
@@ -41,9 +42,10 @@ struct HTTPProbe: ProbeQuestions {
         if try await refusesSecondCreate() { found.insert(.conditionalCreate) }
         if try await answersRanges() { found.insert(.rangeGet) }
         if try await verifiesChecksum() { found.insert(.verifiesChecksum) }
-        if try await moves() { found.insert(.move) }
+        // Where everything stays, nothing is moved, and what a cut upload leaves could not be taken away.
+        if !store.settings.keepsProbes, try await moves() { found.insert(.move) }
         if try await lists() { found.insert(.list) }
-        if try await hidesCutUploads() { found.insert(.cutUploadsInvisible) }
+        if !store.settings.keepsProbes, try await hidesCutUploads() { found.insert(.cutUploadsInvisible) }
         return found
     }
 

@@ -19,7 +19,8 @@ struct S3Probe: ProbeQuestions {
             found.insert(.verifiesChecksum)
         }
         if try await lists() { found.insert(.list) }
-        if try await hidesCutUploads() { found.insert(.cutUploadsInvisible) }
+        // Where everything stays, what a cut upload leaves could not be taken away.
+        if !store.keepsProbes, try await hidesCutUploads() { found.insert(.cutUploadsInvisible) }
         return found
     }
 

@@ -71,6 +71,8 @@ public final class S3Store: ObjectStore, HTTPReading {
         set { state.withLock { $0.capabilities = newValue } }
     }
 
+    var keepsProbes: Bool { http.keepsProbes }
+
     var refusesConditions: Bool {
         get { state.withLock { $0.refusesConditions } }
         set { state.withLock { $0.refusesConditions = newValue } }
@@ -82,12 +84,13 @@ public final class S3Store: ObjectStore, HTTPReading {
         do throws(ArchiveError) {
             found = try await probe.run()
         } catch {
+            guard !keepsProbes else { throw error }
             let failure = await afterCancellation { await probe.tidyUp() }
             var error = error
             if failure != nil { error.message += "; names below \(probe.home) may be left" }
             throw error
         }
-        if let failure = await probe.tidyUp() { throw failure }
+        if !keepsProbes, let failure = await probe.tidyUp() { throw failure }
         current = found
         return found
     }

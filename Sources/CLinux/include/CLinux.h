@@ -80,4 +80,8 @@ int walship_catch_stop_signals(int *_Nonnull descriptor);
 /// fcntl(2) F_SETPIPE_SZ: the constant needs _GNU_SOURCE. EBADF when the descriptor is no pipe.
 int walship_widen_pipe(int descriptor, int size);
 
+/// getrlimit(2), setrlimit(2) RLIMIT_NOFILE: raises the soft limit to the hard one and returns what then holds, at most LONG_MAX; -1 and
+/// errno on failure. In C because the constant's type differs between the headers that Swift may see.
+long walship_raise_descriptor_limit(void);
+
 #endif

@@ -14,6 +14,8 @@ struct ShipPlan: Sendable {
         var tailInterval: UInt64?
         var settle: UInt64 = 0
         var retain: UInt64 = 0
+        /// No heads are written and no tails removed.
+        var isImmutable = false
     }
 
     enum Action: Hashable, Sendable {
@@ -177,6 +179,8 @@ struct ShipPlan: Sendable {
             uploads.append(Upload(range: segment))
             actions.append(.shipSegment(segment))
         }
+        // They stay in the archive for ever: done with them.
+        if settings.isImmutable, tailLane == nil, hasStaleTails { tailsRemoved() }
         if tailLane == nil, let action = nextTail(now: now) {
             if case .compareAgain = action { return [action] }
             tailLane = action
@@ -198,7 +202,7 @@ struct ShipPlan: Sendable {
     /// Whether everything that `finish` asked for is done.
     var isFinished: Bool {
         guard let target else { return false }
-        return archived >= target && uploads.isEmpty && tailLane == nil && keepingLane == nil && headWritten == archived
+        return archived >= target && uploads.isEmpty && tailLane == nil && keepingLane == nil && !lacksHead
     }
 
     /// Bytes that are to be shipped now: the target where there is one.
@@ -251,14 +255,17 @@ struct ShipPlan: Sendable {
     private mutating func nextKeeping(now: UInt64) -> Action? {
         if target != nil {
             guard let target, archived >= target, uploads.isEmpty, tailLane == nil || isRemovingTails else { return nil }
-            if headWritten != archived { return .writeHead(archived: archived, checkpoint: checkpoint, durable: durable) }
+            if lacksHead { return .writeHead(archived: archived, checkpoint: checkpoint, durable: durable) }
             return truncatesAtEnd ? nextTruncation(now: now) : nil
         }
-        if headWritten != archived, isHeadDue(now: now) {
+        if lacksHead, isHeadDue(now: now) {
             return .writeHead(archived: archived, checkpoint: checkpoint, durable: durable)
         }
         return nextTruncation(now: now)
     }
+
+    /// The archive's head document says something else than is archived.
+    private var lacksHead: Bool { !settings.isImmutable && headWritten != archived }
 
     private var isRemovingTails: Bool {
         if case .removeTails = tailLane { true } else { false }

@@ -3,6 +3,7 @@ import Foundation
 import Logging
 import ServiceLifecycle
 import UnixSignals
+import WAL
 
 /// `walshipd run`: ships logs to archives.
 struct RunCommand: AsyncParsableCommand {
@@ -14,7 +15,8 @@ struct RunCommand: AsyncParsableCommand {
             --shutdown-deadline, and the exit code is 0. A destination that cannot go on stops alone; the program ends when all \
             have, with the gravest of their codes: 4 fenced or diverged (or a restored log that was not promoted), 3 corruption, 6 storage, 1 others.
 
-            A log that does not exist yet is waited for; with --once it is an error (5).
+            A log that does not exist yet is waited for; with --once it is an error (5). Where the file lists a pattern like /var/lib/*/wal, logs that \
+            appear are found within five seconds, and one that vanishes ends alone; the program then runs until it is told to end.
             """)
 
     @Option(help: ArgumentHelp("A file of settings; see Config/walshipd.yaml.", valueName: "file"))
@@ -36,8 +38,11 @@ struct RunCommand: AsyncParsableCommand {
         transform: { try SettingParsers.duration(.milliseconds(1)...(.seconds(7 * 86_400)))($0) })
     var timeout: Duration?
 
-    @Flag(help: "Read and check all settings, and do nothing else.")
+    @Flag(help: "Read and check all settings, show what they come to, and do nothing else: no archive is asked.")
     var check = false
+
+    @Flag(help: "With --check: show it as JSON.")
+    var json = false
 
     @Option(help: ArgumentHelp("Overrides ship.tail-interval.", valueName: "duration|off"))
     var shipTailInterval: String?
@@ -51,6 +56,10 @@ struct RunCommand: AsyncParsableCommand {
     var shipSettle: String?
     @Option(help: ArgumentHelp("Overrides ship.claim-settle.", valueName: "duration"))
     var shipClaimSettle: String?
+    @Option(help: ArgumentHelp("Overrides ship.bandwidth-limit.", valueName: "bytes per second"))
+    var shipBandwidthLimit: String?
+    @Option(help: ArgumentHelp("Overrides ship.immutable.", valueName: "true or false"))
+    var shipImmutable: String?
     @Option(help: ArgumentHelp("Overrides retry.delay-max.", valueName: "duration"))
     var retryDelayMax: String?
     @Option(help: ArgumentHelp("Overrides log.level.", valueName: "level"))
@@ -61,6 +70,7 @@ struct RunCommand: AsyncParsableCommand {
     static let timeoutDefault: Duration = .seconds(30)
 
     mutating func validate() throws {
+        if json && !check { throw ValidationError("--json is for --check") }
         if timeout != nil && !once { throw ValidationError("--timeout is for --once; without it there is no end to wait for") }
     }
 
@@ -68,17 +78,25 @@ struct RunCommand: AsyncParsableCommand {
         let flags: [SettingKey: String?] = [
             .log: log, .archive: archive, .shipTailInterval: shipTailInterval, .shipUploadsInFlight: shipUploadsInFlight,
             .shipCompressionLevel: shipCompressionLevel, .shipRetain: shipRetain, .shipSettle: shipSettle,
-            .shipClaimSettle: shipClaimSettle, .retryDelayMax: retryDelayMax, .logLevel: logLevel, .shutdownDeadline: shutdownDeadline,
+            .shipClaimSettle: shipClaimSettle, .shipBandwidthLimit: shipBandwidthLimit, .shipImmutable: shipImmutable, .retryDelayMax: retryDelayMax, .logLevel: logLevel, .shutdownDeadline: shutdownDeadline,
         ]
         let loaded = try RunSettings.load(
             path: config, environment: ProcessInfo.processInfo.environment,
             flags: flags.compactMapValues { $0 }.merging(s3.flags) { $1 })
         let settings = loaded.settings
         let logger = StderrLogHandler.logger(level: settings.logLevel)
-        for warning in loaded.warnings { logger.warning("\(warning)") }
         if check {
-            try Output.error.write(line: "the settings can be used")
+            let plan = await RunPlan(loaded)
+            for warning in plan.warnings { try Output.error.write(line: "warning: \(warning)") }
+            try Output.standard.write(line: json ? plan.json.text : plan.text)
+            if !json { try Output.error.write(line: "the settings can be used") }
             return
+        }
+        for warning in loaded.warnings { logger.warning("\(warning)") }
+        let allowed = try DescriptorLimit.raise()
+        let needed = RunLimits.descriptors(routes: settings.logs.count * settings.destinations.count)
+        if needed > allowed {
+            logger.warning("\(needed) descriptors may be needed and \(allowed) are allowed; raise the limit (LimitNOFILE= in the unit, ulimit -Hn)")
         }
         let service = try ShippingService(settings: settings, once: once ? timeout ?? Self.timeoutDefault : nil, logger: logger)
         let group = ServiceGroup(

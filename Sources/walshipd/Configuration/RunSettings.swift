@@ -2,8 +2,10 @@ import Logging
 
 /// Everything `walshipd run` needs to know, checked: what is in it can be used together.
 struct RunSettings: Equatable, Sendable {
-    /// At least one; paths and names differ.
+    /// Paths and names differ. At least one, or a pattern.
     var logs: [LogSettings]
+    /// Logs that are found while the program runs.
+    var patterns: [LogPattern] = []
     /// At least one; addresses and names differ. Every log is shipped to every destination, by that destination's settings.
     var destinations: [DestinationSettings]
     var logLevel = Logger.Level.info
@@ -21,7 +23,7 @@ struct RunSettings: Equatable, Sendable {
     /// Reads, merges and checks: `flags` over `environment` over the file at `path`; for each of several
     /// destinations, its own entry in that file over all of them.
     ///
-    /// `run --check` is this call and nothing more. Files named by settings (CA, passwords) are read to see that they can be;
+    /// Files named by settings (CA, passwords) are read to see that they can be;
     /// logs and archives are not touched.
     static func load(
         path: String?, environment: [String: String], flags: [SettingKey: String]
@@ -36,12 +38,12 @@ struct RunSettings: Equatable, Sendable {
         precondition(flags.keys.allSatisfy { $0.places.contains(.flag) }, "a setting that must not be a flag was given as one")
         let reader = SettingReader(flags: flags, environment: environment, file: file)
         let targets = try Targets(reader: reader, file: file)
-        var settings = RunSettings(logs: targets.logs, destinations: targets.destinations)
+        var settings = RunSettings(logs: targets.logs, patterns: targets.patterns, destinations: targets.destinations)
         settings.logLevel = try reader.value(
             .logLevel, default: settings.logLevel, SettingParsers.word(Logger.Level.self))
         settings.shutdownDeadline = try reader.value(
             .shutdownDeadline, default: settings.shutdownDeadline, SettingParsers.duration(shutdownDeadlines))
-        return Loaded(settings: settings, warnings: unknownVariables(environment) + targets.warnings)
+        return Loaded(settings: settings, warnings: unknownVariables(environment) + targets.warnings + SettingWarnings.of(targets.destinations))
     }
 
     /// A misspelt variable is told, not refused: service managers and container platforms set variables of such names on their

@@ -12,6 +12,8 @@ enum SettingKey: String, CaseIterable, Sendable {
     case shipRetain = "ship.retain"
     case shipSettle = "ship.settle"
     case shipClaimSettle = "ship.claim-settle"
+    case shipBandwidthLimit = "ship.bandwidth-limit"
+    case shipImmutable = "ship.immutable"
 
     case retryDelayMax = "retry.delay-max"
 

@@ -44,6 +44,15 @@ enum SettingParsers {
         }
     }
 
+    /// As YAML 1.2 has it.
+    static func yesOrNo(_ text: String) throws(ArgumentTextError) -> Bool {
+        switch text {
+        case "true": true
+        case "false": false
+        default: throw ArgumentTextError("expected true or false")
+        }
+    }
+
     static func word<Value: RawRepresentable & CaseIterable>(
         _ type: Value.Type
     ) -> (String) throws(ArgumentTextError) -> Value where Value.RawValue == String {

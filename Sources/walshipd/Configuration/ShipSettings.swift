@@ -1,6 +1,7 @@
 /// How logs are shipped: section `ship`. The defaults are those of the initialiser and of `Config/walshipd.yaml`.
 struct ShipSettings: Equatable, Sendable {
-    /// How often the open segment's new bytes are shipped at most; nil: only when a segment closes, and at the end.
+    /// How often the open segment's new bytes are shipped at most; nil: only when a segment closes, and at the end, which is the default where
+    /// tails stay for ever.
     var tailInterval: Duration? = .seconds(1)
     /// Closed segments uploaded at the same time, per destination.
     var uploadsInFlight = 2
@@ -13,6 +14,11 @@ struct ShipSettings: Equatable, Sendable {
     /// How long a claim on an epoch rests before it is read back.
     var claimSettle: Duration = .seconds(2)
 
+    /// Bytes per second of all uploads to the destination together; nil: no limit. Over HTTP and to buckets.
+    var bandwidthLimit: ByteSize?
+    /// Nothing in the archive is ever replaced or deleted.
+    var immutable = false
+
     // Ranges, with their reasons. Below 10 ms a tail costs more requests than it saves loss (design: down to 10 ms).
     static let tailIntervals: ClosedRange<Duration> = .milliseconds(10)...(.seconds(86_400))
     /// Each upload in flight holds one compressed segment (up to 1 GiB) in memory.
@@ -20,12 +26,16 @@ struct ShipSettings: Equatable, Sendable {
     /// Levels above 19 need more memory to decompress than a reader may have.
     static let compressionLevels = 1...19
     static let settles: ClosedRange<Duration> = .zero...(.seconds(30 * 86_400))
+    /// Below, many uploads at a time would stand still for longer than a transfer may.
+    static let bandwidthLimitMin: UInt64 = 64 << 10
     /// Zero would read the claim back before a rival's request can arrive.
     static let claimSettles: ClosedRange<Duration> = .milliseconds(10)...(.seconds(600))
 
     init() {}
 
     init(from reader: SettingReader) throws(ConfigurationError) {
+        immutable = try reader.value(.shipImmutable, default: immutable, SettingParsers.yesOrNo)
+        if immutable { tailInterval = nil }
         tailInterval = try reader.value(
             .shipTailInterval, default: tailInterval, SettingParsers.orOff(SettingParsers.duration(Self.tailIntervals)))
         uploadsInFlight = try reader.value(
@@ -35,6 +45,8 @@ struct ShipSettings: Equatable, Sendable {
         retain = try reader.value(.shipRetain, default: retain, SettingParsers.bytes())
         settle = try reader.value(.shipSettle, default: settle, SettingParsers.duration(Self.settles))
         claimSettle = try reader.value(.shipClaimSettle, default: claimSettle, SettingParsers.duration(Self.claimSettles))
+        bandwidthLimit = try reader.value(
+            .shipBandwidthLimit, default: bandwidthLimit, SettingParsers.orOff(SettingParsers.bytes(atLeast: Self.bandwidthLimitMin)))
     }
 }
 

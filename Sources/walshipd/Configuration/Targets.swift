@@ -3,6 +3,7 @@ import Archive
 /// Which logs go to which destinations: the file's lists, or the one log and archive of flag or environment in their place.
 struct Targets {
     var logs: [LogSettings] = []
+    var patterns: [LogPattern] = []
     var destinations: [DestinationSettings] = []
     /// What was given for all destinations and does not hold for some.
     var warnings: [String] = []
@@ -24,16 +25,14 @@ struct Targets {
         if let path = try reader.optional(.log, SettingParsers.nonEmpty) {
             guard let name = archiveLogName ?? LogName(Self.lastComponent(path)) else {
                 throw try reader.error(
-                    .log, "its last part is no name for an archive; list it in the file with a name (\(Self.nameRule))")
+                    .log, "its last part is no name for an archive; list it in the file with a name (\(LogPattern.nameRule))")
             }
             logs = [LogSettings(path: path, name: name)]
         } else if let file {
-            logs = try Self.logs(of: file, archiveLogName: archiveLogName, reader: reader)
+            try takeLogs(of: file, archiveLogName: archiveLogName, reader: reader)
         }
         try check(file: file)
     }
-
-    private static let nameRule = "a log name has 1 to 100 letters, digits, dots, _ and -, and begins with a letter or digit"
 
     /// A URL's error as one of a setting.
     private static func url<T>(_ parse: () throws(ArchiveError) -> T) throws(ArgumentTextError) -> T {
@@ -48,15 +47,14 @@ struct Targets {
         path.split(separator: "/").last.map(String.init) ?? ""
     }
 
-    private static func logs(
+    private mutating func takeLogs(
         of file: ConfigurationFile, archiveLogName: LogName?, reader: SettingReader
-    ) throws(ConfigurationError) -> [LogSettings] {
+    ) throws(ConfigurationError) {
         if archiveLogName != nil && file.logs.count > 1 {
             throw try reader.error(
                 .archive,
                 "is the archive of one log, but the file lists \(file.logs.count); list destinations in the file instead")
         }
-        var logs: [LogSettings] = []
         for (index, element) in file.logs.enumerated() {
             let key = "logs[\(index)]"
             guard let path = element.values["path"] else {
@@ -64,11 +62,19 @@ struct Targets {
                     origin: .file(file.path, line: element.line), key: key, value: nil, problem: "has no path")
             }
             let given = element.values["name"]
-            let text = given?.text ?? archiveLogName?.text ?? lastComponent(path.text)
+            if LogPattern.isPattern(path.text) {
+                guard archiveLogName == nil else {
+                    throw try reader.error(
+                        .archive, "is the archive of one log, but \(path.text) in \(file.path) may be many; list destinations in the file instead")
+                }
+                patterns.append(try Self.pattern(path, given, key, file))
+                continue
+            }
+            let text = given?.text ?? archiveLogName?.text ?? Self.lastComponent(path.text)
             guard let name = LogName(text) else {
                 throw ConfigurationError(
                     origin: .file(file.path, line: given?.line ?? path.line), key: "\(key).name", value: text,
-                    problem: "\(nameRule)\(given == nil ? "; give it a name" : "")")
+                    problem: "\(LogPattern.nameRule)\(given == nil ? "; give it a name" : "")")
             }
             if let archiveLogName, name != archiveLogName {
                 throw try reader.error(
@@ -76,7 +82,20 @@ struct Targets {
             }
             logs.append(LogSettings(path: path.text, name: name))
         }
-        return logs
+    }
+
+    private static func pattern(
+        _ path: ConfigurationFile.Value, _ name: ConfigurationFile.Value?, _ key: String, _ file: ConfigurationFile
+    ) throws(ConfigurationError) -> LogPattern {
+        do throws(ArgumentTextError) {
+            return try LogPattern(path: path.text, name: name?.text)
+        } catch {
+            // Of the two, the name is wrong where there is one and the path alone would do.
+            let isName = name != nil && (try? LogPattern(path: path.text, name: nil)) != nil
+            throw ConfigurationError(
+                origin: .file(file.path, line: (isName ? name : path)?.line), key: "\(key).\(isName ? "name" : "path")",
+                value: isName ? name?.text : path.text, problem: error.description)
+        }
     }
 
     private mutating func takeDestinations(of file: ConfigurationFile, _ reader: SettingReader) throws(ConfigurationError) {
@@ -119,7 +138,7 @@ struct Targets {
         func refuse(_ key: String, _ value: String?, _ problem: String) -> ConfigurationError {
             ConfigurationError(origin: origin, key: key, value: value, problem: problem)
         }
-        guard !logs.isEmpty else {
+        guard !logs.isEmpty || !patterns.isEmpty else {
             throw refuse("logs", nil, "no log is named; give --log, \(SettingKey.log.environmentName), or logs in the file")
         }
         guard !destinations.isEmpty else {
@@ -127,7 +146,10 @@ struct Targets {
                 "destinations", nil,
                 "no archive is named; give --archive, \(SettingKey.archive.environmentName), or destinations in the file")
         }
-        if let path = firstRepeated(logs.map(\.path)) { throw refuse("logs", path, "is listed twice") }
+        guard logs.count <= RunLimits.logsMax else {
+            throw refuse("logs", nil, "\(logs.count) logs are listed, and one program ships at most \(RunLimits.logsMax); run another one for the rest")
+        }
+        if let path = firstRepeated(logs.map(\.path) + patterns.map(\.text)) { throw refuse("logs", path, "is listed twice") }
         if let name = firstRepeated(logs.map(\.name.text)) {
             throw refuse("logs", name, "two logs would share one archive; give them different names")
         }

@@ -2,44 +2,37 @@ import Archive
 import Logging
 import ServiceLifecycle
 import Shipper
-import WAL
 
-/// One log on its way to one destination, with the waiting for a log that does not exist yet and the end within a deadline.
+/// A destination and its store, which all logs share.
+struct ShippingDestination: Sendable {
+    var settings: DestinationSettings
+    var store: any ObjectStore
+}
+
+/// One log on its way to one destination, with the end within a deadline.
 struct ShippingRoute: Sendable {
-    private let path: String
     private let shipper: LogShipper
     private let logger: Logger
 
-    /// How often a log that does not exist yet is looked for.
-    private static let vacantInterval: Duration = .milliseconds(500)
-
-    init(log: LogSettings, destination: DestinationSettings, store: any ObjectStore, logger: Logger) {
-        let archive = destination.archive(of: log)
+    init(log: LogSettings, destination: ShippingDestination, logger: Logger) {
+        let archive = destination.settings.archive(of: log)
         var logger = logger
-        logger[metadataKey: "log"] = "\(log.path)"
         logger[metadataKey: "archive"] = "\(archive)"
         self.logger = logger
-        path = log.path
         shipper = LogShipper(
-            directory: log.path, name: log.name, slot: destination.slotName(of: log), url: archive.text, store: store,
-            settings: ShipperSettings(destination), logger: logger)
+            directory: log.path, name: log.name, slot: destination.settings.slotName(of: log), url: archive.text, store: destination.store,
+            settings: ShipperSettings(destination.settings), logger: logger)
     }
 
     var status: ShipperStatus { shipper.status }
 
     /// `run --once`.
-    func shipOnce(timeout: Duration) async throws {
-        guard try LogReader.exists(directory: path) else {
-            throw CommandError(.notFound, "there is no log in \(path); its writer creates it (walshipd append --log \(path))")
-        }
-        try await shipper.runOnce(timeout: timeout)
-    }
+    func shipOnce(timeout: Duration) async throws { try await shipper.runOnce(timeout: timeout) }
 
-    /// Ships until the graceful end, and then what is durable by then, for at most `shutdownDeadline`.
+    /// Ships until the graceful end, and then what is durable by then, for at most `shutdownDeadline`. Cancelling ends it as a crash would.
     func ship(shutdownDeadline: Duration) async throws {
         let wasCut = try await withThrowingTaskGroup(of: Bool?.self) { group in
             group.addTask {
-                guard try await isThere() else { return false }
                 try await shipper.run()
                 return false
             }
@@ -67,18 +60,6 @@ struct ShippingRoute: Sendable {
                 metadata: ["archived": "\(status.archived)", "durable": "\(status.durable)", "reason": "\(status.lastError ?? "the deadline")"])
         }
     }
-
-    /// Waits for the log to be created; false where the graceful end came first.
-    private func isThere() async throws -> Bool {
-        var isTold = false
-        while try !LogReader.exists(directory: path) {
-            if !isTold { logger.notice("there is no log yet; waiting for its writer to create it") }
-            isTold = true
-            if Task.isShuttingDownGracefully { return false }
-            try await Task.sleep(for: Self.vacantInterval)
-        }
-        return true
-    }
 }
 
 extension ShipperSettings {
@@ -90,6 +71,7 @@ extension ShipperSettings {
         retain = settings.ship.retain.bytes
         settle = settings.ship.settle
         claimSettle = settings.ship.claimSettle
+        isImmutable = settings.ship.immutable
         retryDelayMax = settings.retry.delayMax
     }
 }
