@@ -24,6 +24,8 @@ public enum ArchiveLimits {
     public static let startDocumentSizeMax = 16 * 1024 * 1024
     /// Bytes of UTF-8 in a host name or a reason: they are printed for people.
     public static let textSizeMax = 1000
+    /// How often something is read that fails its own checks before it is believed to be damaged where it lies: twice could be chance.
+    package static let damagedReads = 3
     /// zstd's levels that need no more memory to decompress than the object itself; 20 and above are its "ultra" levels.
     public static let compressionLevels = 1...19
 }

@@ -167,6 +167,10 @@ public struct Claims: Sendable {
     /// The claim of an epoch, or nil where there is none. Throws `.damaged` where claim.json is no JSON, `.invalid` where it
     /// breaks the format or names another number.
     public func document(_ number: UInt64) async throws(ArchiveError) -> ClaimDocument? {
+        try await readingAgain { () throws(ArchiveError) in try await read(number) }
+    }
+
+    private func read(_ number: UInt64) async throws(ArchiveError) -> ClaimDocument? {
         let key = layout.claim(number)
         let bytes = try await retrying { () throws(ArchiveError) -> [UInt8]? in
             do throws(ArchiveError) {

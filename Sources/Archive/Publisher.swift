@@ -84,9 +84,22 @@ public struct Publisher: Sendable {
         }
     }
 
-    /// What is at `key`, and the metadata of another object that is as good as ours. The size alone is enough only to confirm a fresh create on a store that verified its checksum.
+    /// What is at `key`, and the metadata of another object that is as good as ours. What seems broken there was perhaps read wrongly, and is read
+    /// again before anybody replaces it.
     private func sight(
         of key: ObjectKey, _ object: EncodedObject, isConfirmation: Bool
+    ) async throws(ArchiveError) -> (PublishDecision.Sight, ObjectMetadata?) {
+        var attempt = 1
+        while true {
+            let sight = try await look(at: key, object, isConfirmation: isConfirmation)
+            guard case .broken = sight.0, attempt < ArchiveLimits.damagedReads else { return sight }
+            attempt += 1
+        }
+    }
+
+    /// The size alone is enough only to confirm a fresh create on a store that verified its checksum.
+    private func look(
+        at key: ObjectKey, _ object: EncodedObject, isConfirmation: Bool
     ) async throws(ArchiveError) -> (PublishDecision.Sight, ObjectMetadata?) {
         guard let info = try await store.head(key) else { return (.nothing, nil) }
         if isConfirmation, info.size == UInt64(object.bytes.count), await store.capabilities.contains(.verifiesChecksum) {

@@ -19,8 +19,10 @@ struct ArchiveAccess: Sendable {
     }
 
     func document<Document: ArchiveDocument>(_ type: Document.Type, _ key: ObjectKey) async throws(ArchiveError) -> Document? {
-        guard let bytes = try await bytes(key, limit: Document.sizeMax) else { return nil }
-        return try Document(decoding: bytes, key: key)
+        try await readingAgain { () throws(ArchiveError) in
+            guard let bytes = try await bytes(key, limit: Document.sizeMax) else { return nil }
+            return try Document(decoding: bytes, key: key)
+        }
     }
 
     /// The head document of an epoch, or nil where there is none. It is a hint that is written over again and again: one that was cut short

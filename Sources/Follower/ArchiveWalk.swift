@@ -133,8 +133,9 @@ public struct ArchiveWalk: Sendable {
         let identity = reader.identity(kind, source.epoch, start: start)
         let found: (metadata: ObjectMetadata, raw: [UInt8])?
         switch depth {
-        case .metadata: found = try await fetchMetadata(identity).map { ($0, []) }
-        case .whole: found = try await fetch(identity)
+        case .metadata:
+            found = try await readingAgain { () throws(ArchiveError) in try await fetchMetadata(identity).map { ($0, []) } }
+        case .whole: found = try await readingAgain { () throws(ArchiveError) in try await fetch(identity) }
         }
         guard let found else { return nil }
         let key = reader.layout.object(identity)

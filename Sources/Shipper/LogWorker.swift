@@ -25,11 +25,14 @@ final class LogWorker: Sendable {
     func perform<T: Sendable>(
         _ lane: Lane, _ body: @escaping @Sendable () throws(ShipperError) -> T
     ) async throws(ShipperError) -> T {
+        try await value(lane) { Result { () throws(ShipperError) in try body() } }.get()
+    }
+
+    func value<T: Sendable>(_ lane: Lane, _ body: @escaping @Sendable () -> T) async -> T {
         let lane = lane == .heavy ? heavy : light
-        let result: Result<T, ShipperError> = await withCheckedContinuation { continuation in
-            lane.submit { continuation.resume(returning: Result { () throws(ShipperError) in try body() }) }
+        return await withCheckedContinuation { continuation in
+            lane.submit { continuation.resume(returning: body()) }
         }
-        return try result.get()
     }
 }
 

@@ -271,8 +271,11 @@ struct ShipRun: Sendable {
         guard let newest else { return .truncated }
         do throws(ArchiveError) {
             let key = access.layout.segment(session.epoch, start: newest.start)
-            let found = try await access.retrying { () throws(ArchiveError) in try await access.store.head(key) }
-            guard let found, newest.size.map({ $0 == found.size }) ?? true else {
+            for attempt in 1... {
+                let found = try await access.retrying { () throws(ArchiveError) in try await access.store.head(key) }
+                if let found, newest.size.map({ $0 == found.size }) ?? true { break }
+                // One reply may be wrong.
+                guard attempt >= ArchiveLimits.damagedReads else { continue }
                 throw ArchiveError(
                     .gap, "an object that was acknowledged is \(found == nil ? "gone" : "of another size now"); nothing local was removed",
                     key: key, lsn: newest.start, hint: "look at the store; start again to ship it anew from the log")

@@ -50,8 +50,10 @@ struct ArchiveAccess: Sendable {
     func document<Document: ArchiveDocument>(
         _ type: Document.Type, at key: ObjectKey
     ) async throws(ArchiveError) -> Document? {
-        guard let bytes = try await bytes(key, limit: Document.sizeMax) else { return nil }
-        return try Document(decoding: bytes, key: key)
+        try await readingAgain { () throws(ArchiveError) in
+            guard let bytes = try await bytes(key, limit: Document.sizeMax) else { return nil }
+            return try Document(decoding: bytes, key: key)
+        }
     }
 
     /// The head document of an epoch, or nil where there is none. It is a hint that is written over again and again: one that was cut short
@@ -90,24 +92,30 @@ struct ArchiveAccess: Sendable {
     /// Its content is not read.
     func metadata(_ kind: ObjectMetadata.Kind, _ epoch: EpochName, start: LSN) async throws(ArchiveError) -> ObjectMetadata? {
         let key = layout.object(kind, epoch, start: start)
+        do throws(ArchiveError) {
+            return try await readingAgain { () throws(ArchiveError) in try await readMetadata(key, start: start) }
+        } catch where error.code == .damaged {
+            return nil
+        }
+    }
+
+    private func readMetadata(_ key: ObjectKey, start: LSN) async throws(ArchiveError) -> ObjectMetadata? {
+        func damaged(_ what: String) -> ArchiveError { ArchiveError(.damaged, what, key: key, lsn: start) }
         let size = try await retrying { () throws(ArchiveError) in try await store.head(key)?.size }
         guard let size else { return nil }
         // A store that ignores ranges sends it all anyway.
         let hasRanges = await store.capabilities.contains(.rangeGet)
         var wanted = hasRanges ? UInt64(ObjectDecoder.prefixSize) : size
-        guard wanted <= UInt64(ArchiveLimits.objectSizeMax) else { return nil }
-        do throws(ArchiveError) {
-            while let prefix = try await bytes(key, range: hasRanges ? 0..<max(1, min(wanted, size)) : nil, limit: Int(wanted)) {
-                if let found = try ObjectDecoder.metadata(prefix: prefix, key: key, start: start) {
-                    return found.objectSize == size ? found : nil
-                }
-                let needed = UInt64(try ObjectDecoder.metadataSize(prefix: prefix, key: key, start: start))
-                guard needed > wanted, needed <= size else { return nil }
-                wanted = needed
+        guard wanted <= UInt64(ArchiveLimits.objectSizeMax) else { throw damaged("it has \(wanted) bytes, more than any object") }
+        while let prefix = try await bytes(key, range: hasRanges ? 0..<max(1, min(wanted, size)) : nil, limit: Int(wanted)) {
+            if let found = try ObjectDecoder.metadata(prefix: prefix, key: key, start: start) {
+                guard found.objectSize == size else { throw damaged("it has \(size) bytes instead of \(found.objectSize)") }
+                return found
             }
-            return nil
-        } catch where error.code == .damaged {
-            return nil
+            let needed = UInt64(try ObjectDecoder.metadataSize(prefix: prefix, key: key, start: start))
+            guard needed > wanted, needed <= size else { throw damaged("it is cut short") }
+            wanted = needed
         }
+        return nil
     }
 }

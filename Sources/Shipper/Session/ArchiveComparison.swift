@@ -189,18 +189,17 @@ struct ArchiveComparison {
     /// checks, which is replaced when its turn comes.
     private func adoptable(_ kind: ObjectMetadata.Kind, _ start: LSN) async throws(ShipperError) -> ObjectMetadata? {
         let key = access.layout.object(kind, session.epoch, start: start)
-        let bytes = try await archive { () throws(ArchiveError) in try await access.bytes(key, limit: ArchiveLimits.objectSizeMax) }
-        guard let bytes else { return nil }
+        let found: ObjectDecoder.Decoded?
+        do throws(ArchiveError) {
+            found = try await readingAgain { () throws(ArchiveError) in try await decoded(key, start) }
+        } catch where error.code == .damaged {
+            return nil
+        } catch {
+            throw .archive(error)
+        }
+        guard let found else { return nil }
         let (facts, reader, session) = (facts, reader, session)
         return try await worker.perform(.heavy) { () throws(ShipperError) in
-            let found: ObjectDecoder.Decoded
-            do throws(ArchiveError) {
-                found = try ObjectDecoder.decode(bytes, key: key, start: start)
-            } catch where error.code == .damaged {
-                return nil
-            } catch {
-                throw .archive(error)
-            }
             let metadata = found.metadata
             func diverged(_ what: String) -> ShipperError {
                 .archive(ArchiveError(
@@ -227,6 +226,13 @@ struct ArchiveComparison {
             }
             return metadata
         }
+    }
+
+    private func decoded(_ key: ObjectKey, _ start: LSN) async throws(ArchiveError) -> ObjectDecoder.Decoded? {
+        guard let bytes = try await access.bytes(key, limit: ArchiveLimits.objectSizeMax) else { return nil }
+        return try await worker.value(.heavy) {
+            Result { () throws(ArchiveError) in try ObjectDecoder.decode(bytes, key: key, start: start) }
+        }.get()
     }
 
     private func archive<T>(_ body: () async throws(ArchiveError) -> T) async throws(ShipperError) -> T {

@@ -67,6 +67,54 @@ struct FaultConnection {
         return true
     }
 
+    /// A real server's reply, with what a script does to it. Returns whether the connection goes on.
+    func pass(_ reply: Upstream.Reply, _ change: Forwarding.Reply, toHead: Bool) -> Bool {
+        var headers = reply.headers
+        var body = toHead ? [] : reply.body
+        func replace(_ name: String, _ value: String) {
+            headers.removeAll { $0.name.lowercased() == name.lowercased() }
+            headers.append((name, value))
+        }
+        // A 204 and a 304 have no length, nor has a reply to a HEAD other than the one that was told.
+        if !toHead, reply.status != 204, reply.status != 304 { replace("Content-Length", "\(body.count)") }
+        var goesOn = true
+        var rest: Int?
+        switch change {
+        case .whole, .reset, .stalled, .instead: break
+        case .lost: return false
+        case .stalledWithin(let permille): rest = permille
+        case .truncated(let permille):
+            body = Array(body.prefix(Forwarding.index(permille, of: body.count)))
+            goesOn = false
+        case .flipped(let permille): body = Forwarding.flip(body, permille)
+        case .lying(let lies):
+            for lie in lies { replace(lie.name, lie.value) }
+            goesOn = false
+        case .wrongLength(let difference):
+            for (name, value) in headers where name.lowercased() == "content-length" {
+                if let length = Int(value) { replace(name, "\(max(0, length + difference))") }
+            }
+            for (name, value) in headers where name.lowercased() == "content-range" {
+                replace(name, String(value.prefix { $0 != "/" }) + "/\(max(0, (Int(value.split(separator: "/").last ?? "") ?? 0) + difference))")
+            }
+            goesOn = false
+        }
+        var text = "HTTP/1.1 \(reply.status) \(reply.status)\r\n"
+        for (name, value) in headers { text += "\(name): \(value)\r\n" }
+        let bytes = Array((text + "\r\n").utf8) + body
+        if let rest {
+            if send(Array(bytes.prefix(Forwarding.index(rest, of: bytes.count)))) { waitForEnd() }
+            return false
+        }
+        return send(bytes) && goesOn
+    }
+
+    /// Closing the connection resets it (SO_LINGER with no time, socket(7)).
+    func resetAtEnd() {
+        var off = linger(l_onoff: 1, l_linger: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &off, socklen_t(MemoryLayout<linger>.size))
+    }
+
     /// Until the client closes or the server is stopped, whatever comes meanwhile left unread.
     func waitForEnd() {
         var poll = pollfd(fd: descriptor, events: Int16(POLLRDHUP_), revents: 0)

@@ -2,8 +2,9 @@ import Foundation
 import Glibc
 import Synchronization
 
-/// A small HTTP/1.1 server that does to each request what a script says: answer, be silent, close, send half. Threads and
-/// sockets of its own on 127.0.0.1; everything ends with `stop()` or, at the latest, with the object.
+/// A small HTTP/1.1 server that does to each request what a script says: answer, be silent, close, send half, or pass it on to a real server with
+/// something on the way. A thread for each open connection and sockets of its own on 127.0.0.1; everything ends with `stop()` or, at the latest,
+/// with the object.
 package final class FaultServer: Sendable {
     package struct Request: Sendable {
         /// From 0, in order of arrival over all connections.
@@ -42,6 +43,8 @@ package final class FaultServer: Sendable {
         case store
         /// As `FaultStore` does, but the reply never goes out: the connection is closed.
         case storeWithoutReply
+        /// As the real server behind does, with this on the way.
+        case forward(Forwarding)
     }
 
     private let core: FaultServerCore
@@ -50,7 +53,19 @@ package final class FaultServer: Sendable {
         _ traits: FaultStore.Traits = .ideal, readsBodyUpTo: Int = .max,
         _ script: @escaping @Sendable (Request) -> Reply = { _ in .store }
     ) throws {
-        core = try FaultServerCore(store: FaultStore(traits), readsBodyUpTo: readsBodyUpTo, script: script)
+        core = try FaultServerCore(store: FaultStore(traits), upstream: nil, readsBodyUpTo: readsBodyUpTo, script: script)
+        start()
+    }
+
+    /// Stands before the server that listens on `upstream`.
+    package init(
+        before upstream: UInt16, _ script: @escaping @Sendable (Request) -> Reply = { _ in .forward(Forwarding()) }
+    ) throws {
+        core = try FaultServerCore(store: FaultStore(.ideal), upstream: Upstream(port: upstream), readsBodyUpTo: .max, script: script)
+        start()
+    }
+
+    private func start() {
         // The thread holds the core, not the server, whose end is what ends it.
         let core = core
         let thread = Thread { core.acceptConnections() }
@@ -69,6 +84,14 @@ package final class FaultServer: Sendable {
     package var connectionCount: Int { core.state.withLock { $0.connectionCount } }
     /// Connections that are open now.
     package var openConnectionCount: Int { core.state.withLock { $0.connections.count } }
+    /// What the real server behind has confirmed.
+    package var ledger: WriteLedger {
+        guard let upstream = core.upstream else { preconditionFailure("there is no server behind") }
+        return upstream.ledger
+    }
+    /// Requests that a script keeps back for later reach the real server now; returns how many.
+    @discardableResult
+    package func deliverLate() -> Int { core.upstream?.deliver(upTo: .max) ?? 0 }
     /// Ends all connections and refuses new ones.
     package func stop() { core.stop() }
 }
@@ -85,14 +108,20 @@ final class FaultServerCore: Sendable {
 
     let port: UInt16
     let store: FaultStore
+    /// The real server behind, if there is one.
+    let upstream: Upstream?
     let state = Mutex(State())
     private let script: @Sendable (FaultServer.Request) -> FaultServer.Reply
     /// Bytes of a body after which nothing is read any more.
     private let readsBodyUpTo: Int
     private let listener: Int32
 
-    init(store: FaultStore, readsBodyUpTo: Int, script: @escaping @Sendable (FaultServer.Request) -> FaultServer.Reply) throws {
+    init(
+        store: FaultStore, upstream: Upstream?, readsBodyUpTo: Int,
+        script: @escaping @Sendable (FaultServer.Request) -> FaultServer.Reply
+    ) throws {
         self.store = store
+        self.upstream = upstream
         self.script = script
         self.readsBodyUpTo = readsBodyUpTo
         listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
@@ -154,7 +183,9 @@ final class FaultServerCore: Sendable {
                 store.cut(request)
                 return
             }
-            guard answer(request, with: script(request), reader) else { return }
+            let goesOn = answer(request, with: script(request), reader)
+            upstream?.deliver(upTo: request.number)
+            guard goesOn else { return }
         }
     }
 
@@ -176,8 +207,7 @@ final class FaultServerCore: Sendable {
             while !rest.isEmpty {
                 guard connection.send(Array(rest.prefix(piece))) else { return false }
                 rest = rest.dropFirst(piece)
-                let (seconds, attoseconds) = pause.components
-                usleep(UInt32(seconds) * 1_000_000 + UInt32(attoseconds / 1_000_000_000_000))
+                FaultServerCore.pause(pause)
             }
             return true
         case .raw(let text):
@@ -189,6 +219,50 @@ final class FaultServerCore: Sendable {
         case .storeWithoutReply:
             _ = store.answer(request)
             return false
+        case .forward(let forwarding): return forward(request, forwarding, connection)
         }
+    }
+
+    // MARK: With a real server behind
+
+    private func forward(_ request: FaultServer.Request, _ forwarding: Forwarding, _ connection: FaultConnection) -> Bool {
+        guard let upstream else { preconditionFailure("there is no server behind to forward to") }
+        FaultServerCore.pause(forwarding.delay)
+        var sent = request
+        switch forwarding.body {
+        case .whole: break
+        case .flipped(let permille): sent.body = Forwarding.flip(request.body, permille)
+        case .cut(let permille):
+            upstream.cut(request, after: Forwarding.index(permille, of: request.body.count))
+            return false
+        }
+        var reply: Upstream.Reply?
+        for arrival in forwarding.arrivals {
+            if arrival == 0 {
+                reply = upstream.exchange(sent)
+            } else {
+                upstream.keep(sent, until: request.number + arrival)
+            }
+        }
+        FaultServerCore.pause(forwarding.replyDelay)
+        switch forwarding.reply {
+        case .instead(let status, let headers):
+            return connection.respond(status, headers, [], toHead: request.method == "HEAD")
+        case .reset:
+            connection.resetAtEnd()
+            return false
+        case .stalled:
+            connection.waitForEnd()
+            return false
+        default: break
+        }
+        guard let reply else { return false }
+        return connection.pass(reply, forwarding.reply, toHead: request.method == "HEAD")
+    }
+
+    private static func pause(_ duration: Duration) {
+        guard duration > .zero else { return }
+        let (seconds, attoseconds) = duration.components
+        usleep(UInt32(seconds) * 1_000_000 + UInt32(attoseconds / 1_000_000_000_000))
     }
 }

@@ -26,15 +26,26 @@ package enum Ports {
 
     /// Whether somebody accepts connections there.
     package static func isOpen(_ port: UInt16) -> Bool {
+        guard let descriptor = connect(port) else { return false }
+        close(descriptor)
+        return true
+    }
+
+    /// A connection to whoever listens there, which the caller closes; nil where nobody does.
+    static func connect(_ port: UInt16) -> Int32? {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-        guard descriptor >= 0 else { return false }
-        defer { close(descriptor) }
+        guard descriptor >= 0 else { return nil }
         var address = loopback(port)
-        return withUnsafePointer(to: &address) { pointer in
+        let isConnected = withUnsafePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+                Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
             }
         }
+        guard isConnected else {
+            close(descriptor)
+            return nil
+        }
+        return descriptor
     }
 
     private static func loopback(_ port: UInt16) -> sockaddr_in {
