@@ -1,7 +1,11 @@
 # make deps    install what is missing: from Debian (as root, or with sudo; nothing else needs root), and two servers for the tests into .build
 # make build   build everything, for debugging
 # make test    deps, build, and run every test; at most 15 minutes
-# make crash   cut more workloads after every file operation: FIRST=1 SEEDS=100
+# make crash   cut more workloads after every file operation, each thoroughly: about ten seconds of a processor a seed, and ten to fifteen minutes of one
+#              for the written ones, which go with the first seed; FIRST=1 SEEDS=40 by default, in about ten minutes; FIRST=17 SEEDS=1 sees one again
+# make kills   kill a writer again and again while others read and truncate: SECONDS=600
+# make long    have much go through a log and look at what its process takes: MEGABYTES=10240, under 2 GiB on disk at any time
+# make faults  have each call of each kind fail in its turn, in a running process
 # make storm   ship through more faults to real servers, and read through all of them: FIRST=1 SEEDS=40
 # make sanitize  the log's tests under the thread and the address sanitizer, about ten minutes
 # make lint    only the tests of the house: the map, the import rules, the documents
@@ -31,15 +35,32 @@ build-tests: deps
 test: build-tests
 	$(TEST)
 
+# As TEST, for what is asked for and takes longer.
+LONG_TEST = $(subst timeout -k 10 900,timeout -k 10 7200,$(TEST))
+
 FIRST ?= 1
 SEEDS ?= 40
 crash: build-tests
-	WALSHIP_CRASH_FIRST=$(FIRST) WALSHIP_CRASH_SEEDS=$(SEEDS) $(subst timeout -k 10 900,timeout -k 10 3600,$(TEST)) --filter WALTests.CrashTests
+	WALSHIP_CRASH_FIRST=$(FIRST) WALSHIP_CRASH_SEEDS=$(SEEDS) $(LONG_TEST) --filter WALTests.CrashTests
 .PHONY: crash
 
 storm: build-tests
-	WALSHIP_STORM_FIRST=$(FIRST) WALSHIP_STORM_SEEDS=$(SEEDS) $(subst timeout -k 10 900,timeout -k 10 3600,$(TEST)) --filter 'FollowerTests.(FaultScriptTests|ReadingFaultTests)'
+	WALSHIP_STORM_FIRST=$(FIRST) WALSHIP_STORM_SEEDS=$(SEEDS) $(LONG_TEST) --filter 'FollowerTests.(FaultScriptTests|ReadingFaultTests)'
 .PHONY: storm
+
+SECONDS ?= 600
+kills: build-tests
+	WALSHIP_KILL_SECONDS=$(SECONDS) $(LONG_TEST) --filter WALTests.StormTests
+.PHONY: kills
+
+MEGABYTES ?= 10240
+long: build-tests
+	WALSHIP_LONG_MEGABYTES=$(MEGABYTES) $(LONG_TEST) --filter WALTests.LongRunTests
+.PHONY: long
+
+faults: build-tests
+	WALSHIP_FAULTS=1 $(LONG_TEST) --filter WALTests.FailingCallTests
+.PHONY: faults
 
 # The log and its tests alone, each sanitizer with a build of its own: docs/decisions/0007-sanitizers.md.
 sanitize: deps

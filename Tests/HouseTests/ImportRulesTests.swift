@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 /// What a target must not know, it does not import; and a few things that nobody writes here.
@@ -16,6 +17,18 @@ import Testing
             "Synchronization", "SystemPackage", "UnixSignals", "Yams",
         ],
     ]
+
+    /// Manifests cannot share text, so the one for the sanitizers repeats what the project's says.
+    @Test func theSanitizersBuildTheLogWithTheProjectsSettings() throws {
+        func settings(_ manifest: String) throws -> [Substring] {
+            let text = try House.text(manifest)
+            let start = try #require(text.range(of: "let common: [SwiftSetting] = [")?.lowerBound)
+            return text[start...].split(separator: "\n").prefix { !$0.hasPrefix("let package") }.filter { !$0.hasPrefix("///") }
+        }
+        let project = try settings("Package.swift")
+        #expect(project.count > 8)
+        #expect(try settings("Tests/Sanitize/Package.swift") == project)
+    }
 
     struct Line {
         var file: String

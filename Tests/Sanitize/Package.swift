@@ -2,7 +2,7 @@
 import PackageDescription
 
 /// The log and its tests alone, for `make sanitize`: the rest of the project and its dependencies take many minutes more to build with a sanitizer, and have
-/// no threads that share memory with these. What it shares with the project are symbolic links; of TestSupport only what the log's tests need.
+/// no threads that share memory with these. Its settings are the project's (`ImportRulesTests` compares them); what else it shares are symbolic links; of TestSupport only what the log's tests need.
 let common: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
     .treatAllWarnings(as: .error),

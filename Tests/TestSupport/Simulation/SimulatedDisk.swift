@@ -267,8 +267,7 @@ extension SimulatedDisk {
     func afterKill() -> SimulatedDisk {
         var result = copy()
         for (inode, file) in files {
-            let region = result.cache.take()
-            result.cache.write(region, at: 0, cache.read(file.region, 0..<file.size))
+            let region = result.cache.take(cache.read(file.region, 0..<file.size))
             result.files[inode] = SimulatedFileNode(
                 region: region, synced: file.synced, size: file.size, lost: file.lost, allocated: file.allocated)
         }
@@ -288,8 +287,7 @@ extension SimulatedDisk {
         for (path, inode) in result.paths() {
             guard let file = files[inode], done.insert(inode).inserted else { continue }
             let bytes = file.afterCrash(path: path, cache, &chooser)
-            let region = result.cache.take()
-            result.cache.write(region, at: 0, bytes)
+            let region = result.cache.take(bytes)
             let pages = (bytes.count + SimulatedFileNode.pageSize - 1) / SimulatedFileNode.pageSize
             let allocated = file.allocated.filter { $0 < pages }
             result.files[inode] = SimulatedFileNode(

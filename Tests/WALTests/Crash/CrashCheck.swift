@@ -71,7 +71,7 @@ enum CrashCheck {
         try expect(log.writtenLSN == log.endLSN, "written \(log.writtenLSN), the end \(log.endLSN)")
         for element in log.iter(upTo: .written) {
             let record = try element.get()
-            outcome.records.append(.init(lsn: record.lsn, count: record.count, digest: digest(record.data)))
+            outcome.records.append(.init(lsn: record.lsn, count: record.count, digest: digest(record.data), continues: record.continuesBatch))
         }
         let paths = switch kind {
         case .segments: LogPaths(directory: place)

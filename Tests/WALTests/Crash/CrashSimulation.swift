@@ -18,7 +18,7 @@ final class CrashSimulation: Sendable {
         var thoroughEvery = 8
 
         static let quick = Effort()
-        static let full = Effort(enumeratedMax: 10, randomCrashes: 16, nestedEvery: 20, thoroughEvery: 1)
+        static let full = Effort(enumeratedMax: 6, randomCrashes: 6, nestedEvery: 100, thoroughEvery: 2)
     }
 
     struct Result: Sendable {
@@ -55,19 +55,18 @@ final class CrashSimulation: Sendable {
         self.seed = seed
     }
 
-    /// `bug` puts something between the workload and the machine; what is left is looked at without it.
-    static func run(
-        _ script: Script, effort: Effort = .quick, seed: UInt64 = 1, bug: (@Sendable (SimulatedFileSystem) -> any FileSystem)? = nil
-    ) -> Result {
+    /// The workload has the bug; what is left is looked at without it.
+    static func run(_ script: Script, effort: Effort = .quick, seed: UInt64 = 1, bug: PlantedBug.Bug? = nil) -> Result {
         let simulation = CrashSimulation(script, effort, seed: seed)
-        simulation.run(on: bug?(simulation.machine) ?? simulation.machine)
+        simulation.run(bug)
         return simulation.state.withLock(\.result)
     }
 
-    private func run(on fileSystem: any FileSystem) {
+    private func run(_ bug: PlantedBug.Bug?) {
+        let fileSystem: any FileSystem = bug.map { PlantedBug($0, machine) } ?? machine
         // Set below, before the first call.
         let running = Mutex<ScriptRun?>(nil)
-        let run = ScriptRun(script, on: fileSystem) { [weak self] moment in
+        let run = ScriptRun(script, on: fileSystem, bug: bug) { [weak self] moment in
             if let run = running.withLock({ $0 }) { self?.cut(run, moment) }
         }
         running.withLock { $0 = run }

@@ -19,6 +19,8 @@ final class PlantedBug: FileSystem {
         case noSlotSync
         /// Identity and facts are not synced.
         case noControlSync
+        /// The records of a batch are appended one by one: the workload's doing, not the file system's.
+        case batchesInPieces
     }
 
     private let bug: Bug

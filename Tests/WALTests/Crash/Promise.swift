@@ -39,10 +39,16 @@ struct Promise: Sendable {
 
     var end: LSN { history.last?.end ?? .zero }
 
-    mutating func issue(_ data: [UInt8]) -> LSN {
-        let lsn = end
-        history.append(Planned(lsn: lsn, count: data.count, digest: digest(data)))
-        return lsn
+    mutating func issue(_ data: [UInt8]) -> LSN { issue(batch: [data])[0] }
+
+    /// All of them are there after a crash, or none.
+    mutating func issue(batch: [[UInt8]]) -> [LSN] {
+        batch.indices.map { index in
+            let lsn = end
+            history.append(
+                Planned(lsn: lsn, count: batch[index].count, digest: digest(batch[index]), continues: index + 1 < batch.count))
+            return lsn
+        }
     }
 
     /// A slot may be found there, too: absent for nil.
@@ -82,11 +88,12 @@ struct Promise: Sendable {
         guard outcome.head == .zero || outcome.head == history.last?.end || history.contains(where: { $0.lsn == outcome.head }) else {
             return "the head \(outcome.head) is no record"
         }
+        if let before = history.last(where: { $0.lsn < outcome.head }), before.continues { return "the head \(outcome.head) is inside of a batch" }
         let expected = history.filter { $0.lsn >= outcome.head }
         guard outcome.records.count <= expected.count else { return "a record at \(outcome.records[expected.count].lsn) that nobody appended" }
         for (found, planned) in zip(outcome.records, expected) {
             guard found.lsn == planned.lsn else { return "a record at \(found.lsn) where \(planned.lsn) belongs" }
-            guard found.count == planned.count, found.digest == planned.digest else { return "the record at \(found.lsn) is another" }
+            guard found == planned else { return "the record at \(found.lsn) is another" }
         }
         if let last = outcome.records.last {
             let planned = expected[outcome.records.count - 1]

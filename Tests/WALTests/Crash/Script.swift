@@ -10,6 +10,8 @@ struct Script: Sendable, CustomTestStringConvertible {
     enum Step: Hashable, Sendable {
         /// One record of so many bytes.
         case append(Int)
+        /// Records of so many bytes each that go in together.
+        case batch([Int])
         case sync
         /// Milliseconds: the durable cell falls due after 10.
         case pass(Int)
@@ -83,6 +85,18 @@ struct Script: Sendable, CustomTestStringConvertible {
             Script(
                 "large", kind,
                 [.append(50), .append(5 * window), .append(2 * window), .sync, .append(20), .sync, .append(6 * window), .die, .append(3), .sync]),
+            // Within a segment, over a boundary, ending on one, and beside records that are no batch.
+            Script(
+                "batches", kind,
+                [.batch([30, 0, 200]), .sync, .batch([900, 0, window, 100]), .batch([5]), .sync, .append(40), .batch([0, 0]), .die, .batch([700, window, 1]), .batch([]), .sync, .append(1), .batch([10, 10]), .reopen]),
+            // More than is mapped at once, of few records and of many, and with records in it that take several segments.
+            Script(
+                "large batch", kind,
+                [.append(50), .batch([100, 6 * window, 0, 10]), .sync, .batch(Array(repeating: window / 8, count: 44)), .batch([3, 3]), .sync, .batch([window - 8, 5 * window, window]), .die, .append(3), .sync]),
+            // Both ends meet batches: what is cut, kept or held is whole.
+            Script(
+                "ends of batches", kind,
+                [.batch([most, 300, most]), .batch([200, most]), .sync, .pin("app", 500), .truncateBefore(900), .batch([window, window, 20]), .sync, .truncateAfter(900), .unpin("app"), .truncateBefore(1000), .append(9), .batch([60, 2 * window]), .truncateAfter(300), .batch([1, 1]), .sync, .die]),
             Script("unsynced", kind, [.append(900), .append(window), .append(700), .append(window), .die, .append(50), .sync, .reopen]),
             Script(
                 "prefix", kind,
@@ -119,7 +133,7 @@ struct Script: Sendable, CustomTestStringConvertible {
         let window = Script("", kind, []).window
         let steps = (0..<steps).map { _ -> Step in
             let place = Int.random(in: 0...1000, using: &random)
-            switch Int.random(in: 0..<35, using: &random) {
+            switch Int.random(in: 0..<39, using: &random) {
             case 0..<9: return .append(Int.random(in: 0...700, using: &random))
             case 9: return .append(window - 8)
             case 10, 11: return .append(Int.random(in: 0...2 * window, using: &random))
@@ -137,6 +151,8 @@ struct Script: Sendable, CustomTestStringConvertible {
             case 28, 29: return .reopen
             case 30: return .die
             case 31..<34: return .truncateAfter(place)
+            case 34..<37: return .batch((0..<Int.random(in: 0...6, using: &random)).map { _ in Int.random(in: 0...900, using: &random) })
+            case 37: return .batch((0..<Int.random(in: 2...5, using: &random)).map { _ in Int.random(in: 0...2 * window, using: &random) })
             default: return place % 3 == 0 ? .promoteCopy : .die
             }
         }

@@ -13,9 +13,13 @@ final class ScriptRun: Sendable {
     private let time = SimulatedTimeSource()
     /// Called before and after each step: nothing of it is under way.
     private let betweenSteps: @Sendable (String) -> Void
+    private let bug: PlantedBug.Bug?
 
-    init(_ script: Script, on machine: any FileSystem, betweenSteps: @escaping @Sendable (String) -> Void) {
+    init(
+        _ script: Script, on machine: any FileSystem, bug: PlantedBug.Bug? = nil, betweenSteps: @escaping @Sendable (String) -> Void
+    ) {
         self.script = script
+        self.bug = bug
         self.machine = machine
         self.betweenSteps = betweenSteps
     }
@@ -25,7 +29,12 @@ final class ScriptRun: Sendable {
         var opened: (log: AnyLog, store: ScriptedStore)?
         var sidecar: LogSidecar?
         var slot: DestinationSlot?
-        var number = 0
+        private var number = 0
+
+        func record(_ count: Int) -> [UInt8] {
+            number += 1
+            return sampleRecord(number, count: count)
+        }
 
         var log: AnyLog {
             guard let opened else { preconditionFailure("no log is open") }
@@ -64,12 +73,12 @@ final class ScriptRun: Sendable {
     private func perform(_ step: Script.Step, _ hands: Hands) throws {
         switch step {
         case .append(let count):
-            hands.number += 1
-            let data = sampleRecord(hands.number, count: count)
+            let data = hands.record(count)
             let expected = promise.withLock { $0.issue(data) }
             let lsn = try hands.log.append(data)
             try check(lsn == expected, "appended at \(lsn), not at \(expected)")
             promise.withLock { $0.returned = $0.end }
+        case .batch(let counts): try append(batch: counts.map { hands.record($0) }, hands.log)
         case .sync:
             let durable = try hands.log.sync()
             promise.withLock { $0.acknowledged = durable }
@@ -113,6 +122,20 @@ final class ScriptRun: Sendable {
             try open(hands)
         case .promoteCopy: try promoteCopy(hands)
         }
+    }
+
+    private func append(batch: [[UInt8]], _ log: AnyLog) throws {
+        let expected = promise.withLock { $0.issue(batch: batch) }
+        let lsns: [LSN]
+        if bug == .batchesInPieces {
+            lsns = try batch.map { try log.append($0) }
+        } else {
+            var records = RecordBatch()
+            for data in batch { records.append(data) }
+            lsns = try log.append(batch: records)
+        }
+        try check(lsns == expected, "appended a batch at \(lsns), not at \(expected)")
+        promise.withLock { $0.returned = $0.end }
     }
 
     private func check(_ condition: Bool, _ what: String) throws { if !condition { throw ScriptError(what) } }

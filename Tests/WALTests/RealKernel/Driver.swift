@@ -30,12 +30,15 @@ struct Driver {
         process.standardOutput.split(separator: "\n", omittingEmptySubsequences: false).dropLast().map(String.init)
     }
 
+    /// Sends a command that is not answered.
+    func send(_ command: String) { process.write(Array("\(command)\n".utf8)) }
+
     /// Sends a command and waits for its answer.
     @discardableResult
-    func ask(_ command: String) async throws -> String {
+    func ask(_ command: String, within limit: Duration = .seconds(60)) async throws -> String {
         let before = lines.count
-        process.write(Array("\(command)\n".utf8))
-        try await waitUntil("the answer to \(command); \(process.tail)", within: .seconds(60)) {
+        send(command)
+        try await waitUntil("the answer to \(command); \(process.tail)", within: limit) {
             lines.count > before || !process.isRunning
         }
         guard lines.count > before else { throw ServerError("no answer to \(command): \(process.tail)") }
@@ -43,8 +46,8 @@ struct Driver {
     }
 
     /// The numbers of an answer that must be `ok`.
-    func expect(_ command: String, sourceLocation: SourceLocation = #_sourceLocation) async throws -> [UInt64] {
-        let answer = try await ask(command)
+    func expect(_ command: String, within limit: Duration = .seconds(60), sourceLocation: SourceLocation = #_sourceLocation) async throws -> [UInt64] {
+        let answer = try await ask(command, within: limit)
         #expect(answer.hasPrefix("ok"), "\(command): \(answer)", sourceLocation: sourceLocation)
         return answer.split(separator: " ").compactMap { UInt64($0) }
     }

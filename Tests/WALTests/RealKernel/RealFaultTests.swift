@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 import WAL
 
-/// Errors that the running kernel makes, of real file systems and of single calls, met by a process that has a log.
+/// Errors that real file systems make, met by a process that has a log.
 @Suite(.serialized) struct RealFaultTests {
     // MARK: Write-back that fails
 
@@ -98,40 +98,55 @@ import WAL
         }
     }
 
-    // MARK: Calls that fail
+    // MARK: A file system that gives up
 
-    static let tracer = ChildProcess.find("strace")
+    /// ext4 meets an error of its own and becomes read-only under a writer (`remount,abort` has it do that; `remount,ro` is refused while a file is open for
+    /// writing): the mappings stay, nothing traps, and the next flush says so. After fsck and a new mount everything that was acknowledged is there.
+    @Test(.enabled(if: Mounts.canLoop, Mounts.loopReason))
+    func aFileSystemThatBecomesReadOnlyStopsTheWriterAndKeepsWhatWasAcknowledged() async throws {
+        try await withTemporaryDirectory { directory async throws in
+            let driver = try Driver(
+                in: directory,
+                setup: """
+                    mkdir small mnt; mount -t tmpfs -o size=48m none small; truncate -s 64m small/image
+                    mkfs.ext4 -q small/image; mount -o loop small/image mnt
+                    """, mounts: true)
+            let log = "\(directory)/mnt/log"
+            _ = try await driver.expect("open \(log) 1048576")
+            _ = try await driver.expect("append 3000 500")
+            _ = try await driver.expect("batch 50 500")
+            let acknowledged = try await driver.expect("sync")[0]
+            let count = try await driver.expect("count")[0]
 
-    /// The n-th call of a kind fails in a running process: it says so, acknowledges nothing more after a failed flush, and the next process finds
-    /// everything that was acknowledged.
-    @Test(.enabled(if: tracer != nil, "needs strace"), arguments: ["fdatasync:error=EIO", "pwrite64:error=EIO", "fallocate:error=ENOSPC", "rename:error=EIO", "fsync:error=EIO"])
-    func acknowledgedRecordsSurviveAnyCallThatFails(_ fault: String) async throws {
-        let call = String(fault.prefix { $0 != ":" })
-        for nth in 1...12 {
-            try await withTemporaryDirectory { directory async throws in
-                let driver = try Driver(
-                    in: directory, tracer: ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=\(call)", "-e", "inject=\(fault):when=\(nth)"])
-                var acknowledged: UInt64 = 0
-                var isStopped = false
-                let opened = try await driver.ask("open \(directory)/log 16384")
-                if opened.hasPrefix("ok") {
-                    for round in 0..<8 {
-                        let appended = try await driver.ask("append 3 \(1000 * round)")
-                        let synced = try await driver.ask("sync")
-                        isStopped = isStopped || synced.hasPrefix("stopped") || appended.hasPrefix("stopped")
-                        guard synced.hasPrefix("ok"), let durable = UInt64(synced.dropFirst(3)) else { continue }
-                        #expect(!isStopped || durable == acknowledged, "\(fault) \(nth): \(durable) acknowledged after the log had stopped")
-                        acknowledged = durable
-                    }
-                }
-                try await driver.finish()
-                let log = try SegmentedLog.open(directory: "\(directory)/log", segmentSize: 16384)
-                #expect(log.endLSN.rawValue >= acknowledged, "\(fault) \(nth)")
-                #expect(throws: Never.self) { for element in log.iter(upTo: .written) { _ = try element.get() } }
-                try log.append([1])
-                try await log.sync()
-                try log.close()
-            }
+            await #expect(throws: ServerError.self, "a file is open for writing") { try await driver.inside("mount -o remount,ro '\(directory)/mnt'") }
+            _ = try await driver.expect("append 10 500")
+            try await driver.inside("mount -o remount,abort '\(directory)/mnt'")
+            // More than what is prepared ahead: the mapped part takes records still, a new segment cannot be made.
+            let appended = try await driver.ask("append 5000 500")
+            #expect(appended.hasPrefix("ok") || appended.hasPrefix("stopped") || appended.hasPrefix("io"), "\(appended)")
+            let end = try await driver.expect("state")[2]
+            #expect(end > acknowledged)
+            #expect(try await driver.ask("sync").hasPrefix("stopped"))
+            #expect(try await driver.ask("sync").hasPrefix("stopped"), "whatever the kernel says to the second flush")
+            #expect(try await driver.ask("append 1 10").hasPrefix("stopped"))
+            #expect(try await !driver.ask("truncate 500").hasPrefix("ok"))
+            #expect(try await driver.expect("state")[1] == acknowledged)
+            #expect(try await driver.expect("count")[0] >= count, "what can be read is read")
+            _ = try await driver.ask("close")
+            #expect(try await !driver.ask("open \(log) 1048576").hasPrefix("ok"), "it cannot be written to")
+
+            // 1: errors were corrected.
+            try await driver.inside("umount '\(directory)/mnt'; e2fsck -fy '\(directory)/small/image' || [ $? -le 1 ]; mount -o loop '\(directory)/small/image' '\(directory)/mnt'")
+            let reopened = try await driver.expect("open \(log) 1048576")[0]
+            #expect(reopened >= acknowledged && reopened <= end)
+            #expect(try await driver.expect("count")[0] >= count)
+            _ = try await driver.expect("append 100 500")
+            let later = try await driver.expect("sync")[0]
+            #expect(later >= acknowledged + 50_000)
+            _ = try await driver.expect("close")
+            #expect(try await driver.expect("open \(log) 1048576")[0] == later)
+            _ = try await driver.expect("close")
+            try await driver.finish()
         }
     }
 
