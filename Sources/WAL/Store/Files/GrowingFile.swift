@@ -95,7 +95,7 @@ final class GrowingFile: LogMedium, @unchecked Sendable {
             flushBytes: { [self] () throws(WALError) in try flush() }, closeFile: {}, onRelease: onRelease)
     }
 
-    func makeReader(head: @escaping @Sendable () -> LSN) -> any LogBytesReader { Reader(path: path, fileSystem: fileSystem, control: control) }
+    func makeReader(head: @escaping @Sendable () -> LSN) -> any LogBytesReader { Reader(path: path, fileSystem: fileSystem, control: control, head: head) }
 
     func prepareCut(from start: LSN, to end: LSN, firstFrames: [UInt64: LSN]) throws(WALError) -> PreparedCut {
         let temporary = path + ".tmp"
@@ -166,9 +166,11 @@ final class GrowingFile: LogMedium, @unchecked Sendable {
         private let path: String
         private let fileSystem: any FileSystem
         private let control: ControlFile
+        private let head: @Sendable () -> LSN
         private var file: (any File)?
 
-        init(path: String, fileSystem: any FileSystem, control: ControlFile) {
+        init(path: String, fileSystem: any FileSystem, control: ControlFile, head: @escaping @Sendable () -> LSN) {
+            self.head = head
             self.path = path
             self.fileSystem = fileSystem
             self.control = control
@@ -178,7 +180,11 @@ final class GrowingFile: LogMedium, @unchecked Sendable {
 
         func read(into buffer: UnsafeMutableRawBufferPointer, at lsn: LSN) throws(WALError) -> Int {
             let file = try openFile()
-            return unsafe try file.read(into: buffer, at: lsn.rawValue)
+            let count = unsafe try file.read(into: buffer, at: lsn.rawValue)
+            // Asked afterwards: what lies below the head may be a hole by now.
+            let head = head()
+            if lsn < head { throw .positionLost(head: head) }
+            return count
         }
 
         private func openFile() throws(WALError) -> any File {
