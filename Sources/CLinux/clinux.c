@@ -23,6 +23,10 @@ int walship_fallocate(int descriptor, uint64_t offset, uint64_t length) {
     return fallocate(descriptor, 0, (off_t)offset, (off_t)length) == 0 ? 0 : errno;
 }
 
+int walship_punch_hole(int descriptor, uint64_t offset, uint64_t length) {
+    return fallocate(descriptor, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)length) == 0 ? 0 : errno;
+}
+
 /// l_pid must be 0 for open-file-description locks (fcntl(2)).
 static struct flock one_byte(short type, uint64_t byte) {
     return (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1, .l_pid = 0};

@@ -25,6 +25,9 @@ package final class LogHistory: Sendable {
     /// The number of the current epoch; one load.
     package var number: UInt64 { word.load(ordering: .acquiring) / 2 }
 
+    /// Whether a cut is announced and not done. Stays so where it fails, which stops the log.
+    var isBeingCut: Bool { word.load(ordering: .acquiring) & 1 != 0 }
+
     /// What lies above `end` is going to be cut off. No way back.
     func announceCut(at end: LSN) {
         state.withLock { $0.announced = end }

@@ -23,7 +23,7 @@ public indirect enum WALError: Error, Hashable, Sendable {
     case stopped(cause: StopCause)
     /// The position lies below the head: truncation has removed it. The log is as before.
     case positionLost(head: LSN)
-    /// The path holds something that is not a log of ours, or one of a newer version. It was left as it was.
+    /// The path holds something that is not a log of ours, one of a newer version, or no longer the log that was opened there. It was left as it was.
     case notALog(path: String, reason: String)
     /// A directory that was copied while its writer wrote: the files are of different moments. Nothing was changed.
     case copiedWhileLive(path: String, lsn: LSN)

@@ -35,6 +35,9 @@ static inline void walship_cpu_pause(void) {
 /// fallocate(2), mode 0: hidden from the overlay, which is compiled without _GNU_SOURCE.
 int walship_fallocate(int descriptor, uint64_t offset, uint64_t length);
 
+/// fallocate(2), FALLOC_FL_PUNCH_HOLE and FALLOC_FL_KEEP_SIZE: as above. EOPNOTSUPP where the file system has no holes.
+int walship_punch_hole(int descriptor, uint64_t offset, uint64_t length);
+
 /// fcntl(2) F_OFD_SETLK on one byte: variadic with a pointer, and its constant needs _GNU_SOURCE. EAGAIN when another open
 /// file description holds a conflicting lock.
 int walship_lock_byte(int descriptor, uint64_t byte, bool exclusive);

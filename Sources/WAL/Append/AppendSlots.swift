@@ -40,12 +40,13 @@ import Synchronization
     private nonisolated(unsafe) let memory: UnsafeMutableRawPointer
     /// Slots from here on have never been used: nobody needs to look at them.
     private let used = Atomic(0)
-    /// Whether `drain` can have every thread pass a full barrier. Otherwise each announcement is one, which costs an append a fifth.
+    /// Has every thread pass a full barrier in `drain`. Where there is none each announcement is one, which costs an append a fifth.
+    private let barrier: ProcessBarrier?
     private let announcesByStore: Bool
 
-    /// `hasProcessBarrier` is false in tests of what happens where the kernel offers none.
-    init(hasProcessBarrier: Bool = ProcessBarrier.isAvailable) {
-        announcesByStore = hasProcessBarrier
+    init(barrier: ProcessBarrier? = .ofThisProcess) {
+        self.barrier = barrier
+        announcesByStore = barrier != nil
         unsafe memory = .allocate(byteCount: Self.count * Self.stride, alignment: Self.stride)
         for index in 0..<Self.count {
             let slot = unsafe (memory + index * Self.stride).bindMemory(to: Atomic<UInt64>.self, capacity: 1)
@@ -163,9 +164,9 @@ import Synchronization
     // MARK: Whoever has frozen the tail
 
     /// Returns when nobody holds a slot who claimed it before the call; whoever claims one later sees what the caller stored before the call.
-    /// The caller has frozen the tail, so each is held for a moment only.
-    func drain() {
-        if announcesByStore { ProcessBarrier.pass() }
+    /// The caller has frozen the tail, so each is held for a moment only. Throws where that cannot be known: see `ProcessBarrier`.
+    func drain() throws(WALError) {
+        try barrier?.pass()
         for index in 0..<Self.count {
             var backoff = Backoff()
             while true {

@@ -36,7 +36,7 @@ final class LogCore: Sendable {
     fileprivate let writtenWatermark: Atomic<UInt64>
     private let padding3 = CacheLinePadding()
 
-    let slots = AppendSlots()
+    let slots: AppendSlots
     let active: ActiveSegments
     /// One thread at a time takes segments into use. Never taken by a flush.
     let allocation: Mutex<Allocation>
@@ -45,9 +45,13 @@ final class LogCore: Sendable {
     let committer: Committer
     private let isReplica: Bool
 
-    /// `helpers` says who prepares and lets go of segments; not nobody: `stopHelpers` is called last.
-    init(store: any LogStore, opening: StoreOpening, helpers: HelperMode = .off) throws(WALError) {
+    /// `helpers` says who prepares and lets go of segments; not nobody: `stopHelpers` is called last. `barrier` is another one than the process's in
+    /// tests.
+    init(
+        store: any LogStore, opening: StoreOpening, helpers: HelperMode = .off, barrier: ProcessBarrier? = .ofThisProcess
+    ) throws(WALError) {
         self.store = store
+        slots = AppendSlots(barrier: barrier)
         logID = opening.logID
         checksumState = Atomic(FrameChecksum(logID: opening.logID, epoch: opening.epochs.current.id).state)
         maxRecordSize = opening.maxRecordSize
@@ -221,7 +225,7 @@ final class LogCore: Sendable {
         if tail & TailFlag.frozen != 0 { return LSN(known) }
         let lowest = slots.lowest(tail: tail & ~TailFlag.all)
         if lowest <= known { return LSN(known) }
-        return LSN(writtenWatermark.max(lowest, ordering: .acquiringAndReleasing).newValue)
+        return LSN(writtenWatermark.raise(to: lowest))
     }
 
     /// Waits until everything below `lsn` is written. Ends soon: what is missing are copies in progress. Ends as well when the tail moves back
@@ -275,7 +279,7 @@ extension LogCore {
     /// it. `body` may drop segments and lower `allocatedEnd` and what is published, never below the end that it chooses. The preparer
     /// may be making a segment until `body` has it withdraw, and makes none after that.
     ///
-    /// Throws `.stopped` where the log is closed, and what `body` throws.
+    /// Throws `.stopped` where the log is closed, what `body` throws, and `.io` where the tail cannot be frozen, nothing being changed then.
     func withFrozenTail<Result>(_ body: (inout FrozenTail) throws(WALError) -> Result) throws(WALError) -> Result {
         try allocation.withLock { allocation throws(WALError) in
             var frozen = FrozenTail(self, end: LSN(try freeze()), allocation)
@@ -288,22 +292,25 @@ extension LogCore {
     }
 
     /// Stops reservations, and returns the end when everything below it is in place. The caller holds `allocation`, and calls `thaw`.
-    /// Throws `.stopped`, nothing being frozen, where the tail is closed.
+    /// Throws, nothing being frozen, `.stopped` where the tail is closed, and `.io` where it cannot be known who appends.
     func freeze() throws(WALError) -> UInt64 {
         let word = tail.bitwiseOr(TailFlag.frozen, ordering: .sequentiallyConsistent).oldValue
-        guard word & TailFlag.closed == 0 else {
+        do throws(WALError) {
+            guard word & TailFlag.closed == 0 else { throw .stopped(cause: stopCause) }
+            try slots.drain()
+        } catch {
             tail.bitwiseAnd(~TailFlag.frozen, ordering: .sequentiallyConsistent)
-            throw .stopped(cause: stopCause)
+            throw error
         }
-        slots.drain()
-        writtenWatermark.max(word, ordering: .acquiringAndReleasing)
+        writtenWatermark.raise(to: word)
         return word
     }
 
     /// Lets reservations go on.
     func thaw() {
-        // Whoever still believes in an `allocatedEnd` that has been lowered finds the tail frozen; later ones see the new one.
-        slots.drain()
+        // Whoever still believes in an `allocatedEnd` that has been lowered finds the tail frozen; later ones see the new one. Where it cannot be known
+        // that nobody does, none may be made any more: the tail is closed.
+        do throws(WALError) { try slots.drain() } catch { committer.fail(error) }
         tail.bitwiseAnd(~TailFlag.frozen, ordering: .sequentiallyConsistent)
     }
 }

@@ -81,9 +81,9 @@ final class Committer: Sendable {
     }
 
     /// As above without blocking the cooperative pool: the keeper flushes. Throws `.cancelled` when the task is cancelled.
-    /// `lost` says that the target was cut off since it was chosen.
+    /// `isLost` says that the target was cut off since it was chosen, or is being cut off: then this returns at once, and the caller looks into it.
     func waitUntilDurable(
-        _ target: LSN, lost: @Sendable () -> WALError? = { nil }, written: @Sendable () -> LSN
+        _ target: LSN, isLost: @Sendable () -> Bool = { false }, written: @Sendable () -> LSN
     ) async throws(WALError) {
         if durable >= target { return }
         let waiter = Mutex<CommitQueue.WaiterID?>(nil)
@@ -92,7 +92,7 @@ final class Committer: Sendable {
                 let now = written()
                 let request = state.withLock { state -> CommitQueue.AsyncRequest? in
                     // Under the lock: who asked before a cut is told at the next flush, who asks after it might wait for ever.
-                    if lost() != nil { return nil }
+                    if isLost() { return nil }
                     let request = state.queue.requestNotice(of: target, written: now)
                     switch request {
                     case .wait(let id), .waitAndAskKeeper(let id):
@@ -104,8 +104,7 @@ final class Committer: Sendable {
                     return request
                 }
                 switch request {
-                case nil: continuation.resume(returning: .failure(lost() ?? .cancelled))
-                case .alreadyDurable: continuation.resume(returning: .success(()))
+                case nil, .alreadyDurable: continuation.resume(returning: .success(()))
                 case .fail(let cause): continuation.resume(returning: .failure(.stopped(cause: cause)))
                 case .waitAndAskKeeper: keeperWakeup.unpark()
                 case .wait: break

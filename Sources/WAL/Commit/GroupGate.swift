@@ -15,9 +15,8 @@ import Synchronization
 
     /// Bytes between the two words: two cache lines.
     private static let stride = 128
-    /// In `lastOver`: no group ends well any more. Positive as a signed number too: `Atomic<UInt64>.max` of Swift 6.3 compares as signed on x86-64
-    /// (`GroupGateTests.aFailureStays`).
-    private static let failed = UInt64(Int64.max)
+    /// In `lastOver`: no group ends well any more.
+    private static let failed = UInt64.max
 
     private let lastOver = Atomic<UInt64>(0)
     /// The last group of which a thread was asked to lead.
@@ -58,20 +57,20 @@ import Synchronization
     /// One of the group's threads leads it. At least one waits, or is about to.
     func ask(_ group: UInt64) {
         // Whoever asks may be late: that group has been led by somebody else, and a thread of a later one asked. Which must not be forgotten.
-        askedGroup.max(group, ordering: .acquiringAndReleasing)
+        askedGroup.raise(to: group)
         ring(group, count: 1)
     }
 
     /// The group is over: its threads go.
     func end(_ group: UInt64) {
         // A failure stays.
-        lastOver.max(group, ordering: .acquiringAndReleasing)
+        lastOver.raise(to: group)
         ring(group, count: .max)
     }
 
     /// Everybody is told, now and later.
     func fail() {
-        lastOver.max(Self.failed, ordering: .acquiringAndReleasing)
+        lastOver.raise(to: Self.failed)
         ring(0, count: .max)
         ring(1, count: .max)
     }

@@ -140,13 +140,13 @@ final class PositionWaiters: Sendable {
 }
 
 extension PositionWaiters.Outcome {
-    /// Throws unless the position was passed. `head` is that of the log.
-    func get(head: @autoclosure () -> LSN = .zero) throws(WALError) {
+    /// Throws unless the position was passed.
+    func get() throws(WALError) {
         switch self {
         case .passed: return
         case .ended(let error): throw error
         case .cancelled: throw .cancelled
-        case .cut: throw .positionLost(head: head())
+        case .cut: throw .positionLost(head: .zero)
         }
     }
 }

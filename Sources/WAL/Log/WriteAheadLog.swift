@@ -24,6 +24,8 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
     /// Where followers have their reads done.
     let readingThread = ReadingThread(name: "wal-follow")
     private let lifecycle = Mutex(Lifecycle.open)
+    /// Held by the one who closes; then what that ended with.
+    private let closing = Mutex<WALError?>(nil)
     /// Truncation and pins come one at a time, and never beside the end of the store's use.
     private let housekeeping = Mutex(())
 
@@ -56,7 +58,7 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
         isReplica = opening.isReplica
     }
 
-    deinit { try? end(flush: false) }
+    deinit { if isOpen { try? end(flush: false) } }
 
     /// The history of the log's writers. `truncateAfter` adds to it.
     public var epochs: EpochTable { history.epochs }
@@ -108,11 +110,11 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
     /// - Throws: `.stopped` after a failed flush, which is final: no later sync can make those bytes durable.
     @discardableResult
     public func sync() throws(WALError) -> LSN {
-        let lost = lossWatch()
+        let cuts = makeCutWatch()
         let target = core.endLSN
         core.waitUntilWritten(target)
         try core.committer.waitUntilDurable(target, written: core.written)
-        if let error = lost(target) { throw error }
+        try requireThere(target, cuts)
         return target
     }
 
@@ -120,12 +122,12 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
     /// whether the records are durable.
     @discardableResult
     public func sync() async throws(WALError) -> LSN {
-        let lost = lossWatch()
+        let cuts = makeCutWatch()
         let target = core.endLSN
         core.waitUntilWritten(target)
         let core = core
-        try await core.committer.waitUntilDurable(target, lost: { lost(target) }, written: { core.written() })
-        if let error = lost(target) { throw error }
+        try await core.committer.waitUntilDurable(target, isLost: { cuts.hasCut(target) }, written: { core.written() })
+        try await requireThere(target, cuts)
         return target
     }
 
@@ -143,15 +145,6 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
         let lsn = try append(record)
         try await sync()
         return lsn
-    }
-
-    /// Says of an LSN whether it has been cut off since this call. Made before the LSN is chosen.
-    func lossWatch() -> @Sendable (LSN) -> WALError? {
-        let epoch = history.number
-        return { [self] lsn in
-            guard let end = history.cutEnd(since: epoch), lsn > end else { return nil }
-            return .positionLost(head: headLSN)
-        }
     }
 
     // MARK: Positions
@@ -226,6 +219,14 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
         }
     }
 
+    /// The store is closed only after the log.
+    func timesOfSegment(_ index: UInt64) throws(WALError) -> [CommitTime] {
+        try lifecycle.withLock { state throws(WALError) in
+            guard state == .open else { throw .stopped(cause: .closed) }
+            return try store.commitTimes(ofSegment: index)
+        }
+    }
+
     // MARK: Truncation
 
     /// Removes records below `lsn` as far as every slot allows: the head becomes the greatest record and batch boundary at or below `lsn`, the durable
@@ -243,8 +244,8 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
     /// Ends the log after the record at `lsn`, durably: everything above it is gone on return and never comes back, and the next record goes where
     /// that one ends, in a new epoch. Appends wait meanwhile. The record is that of the last record of its batch.
     ///
-    /// Iterations that began before end where the log does now; one that stood past it yields `.positionLost`. So do `sync` and
-    /// `waitUntilDurable` for what was cut off; whoever waits already is told with the next flush.
+    /// Iterations that began before end where the log does now; one that stood past it yields `.positionLost`. So do `sync`, `appendAndSync`, `waitUntilWritten`
+    /// and `waitUntilDurable` for what was cut off, on this call's return and not before; whoever waits already is told with the next flush.
     ///
     /// - Throws: the log being unchanged and usable: `.positionLost` for an LSN below the head; `.encoding` where no record begins there, at or past the
     ///   end, or the record's batch goes on; `.locked` while a slot (a destination or a pin) reaches above the record's end, or while a
@@ -309,18 +310,22 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
     // MARK: Closing
 
     /// Makes everything appended durable and lets go of the log: another may open it on return. Appends under way finish; later ones throw
-    /// `.stopped`, and so does an iteration that begins later; one under way must have ended. A second call does nothing.
+    /// `.stopped`, and so does an iteration that begins later; one under way must have ended. Who calls it again, or meanwhile, does nothing but
+    /// wait until the log is closed, and is told the same.
     ///
     /// - Throws: `.stopped` when the last flush failed; the log is closed all the same.
-    public func close() throws(WALError) { try end(flush: true) }
-
-    private func end(flush: Bool) throws(WALError) {
-        let isFirst = lifecycle.withLock { state in
-            guard state == .open else { return false }
-            state = .closed(head: store.headLSN)
-            return true
+    public func close() throws(WALError) {
+        try closing.withLock { failure throws(WALError) in
+            if isOpen {
+                do throws(WALError) { try end(flush: true) } catch { failure = error }
+            }
+            if let failure { throw failure }
         }
-        guard isFirst else { return }
+    }
+
+    /// Once.
+    private func end(flush: Bool) throws(WALError) {
+        lifecycle.withLock { $0 = .closed(head: store.headLSN) }
         core.closeTail()
         var failure: WALError?
         func attempt(_ body: () throws(WALError) -> Void) {

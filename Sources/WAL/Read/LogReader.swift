@@ -26,10 +26,7 @@ public final class LogReader: Sendable {
 
     /// Whether a log is in `directory`. False where nothing is, or nothing but the beginnings of one; `.notALog` where something else is.
     public static func exists(directory: String) throws(WALError) -> Bool {
-        let (place, what) = try LogOpener(
-            paths: LogPaths(directory: directory), kind: .directory(segmentSize: nil), fileSystem: LinuxFileSystem(),
-            time: LinuxTimeSource(), configuration: .init()
-        ).look()
+        let (place, what) = try LogOpener.existing(LogPaths(directory: directory), LinuxFileSystem(), LinuxTimeSource()).look()
         guard place != .occupied else { throw .notALog(path: directory, reason: what) }
         return place == .log
     }

@@ -16,13 +16,8 @@ final class ReaderFiles: Sendable {
     private let lastFrame = Mutex<(frame: LSN, end: LSN)?>(nil)
 
     init(paths: LogPaths, fileSystem: any FileSystem, time: any TimeSource, writable: Bool) throws(WALError) {
-        let opener = LogOpener(
-            paths: paths, kind: .directory(segmentSize: nil), fileSystem: fileSystem, time: time, configuration: .init())
-        let (place, what) = try opener.look()
-        guard place == .log else {
-            throw .notALog(path: paths.name, reason: place == .vacant ? "there is no control file" : what)
-        }
-        try ControlFile.requireIdentity(paths, fileSystem)
+        let opener = LogOpener.existing(paths, fileSystem, time)
+        try opener.requireLog()
         boot = try fileSystem.bootID()
         attachment = try LogLock.attach(paths, fileSystem)
         do throws(WALError) {
@@ -35,8 +30,7 @@ final class ReaderFiles: Sendable {
         self.paths = paths
         self.fileSystem = fileSystem
         self.time = time
-        medium = SegmentDirectory(
-            paths: paths, fileSystem: fileSystem, logID: control.identity.logID, windowSize: control.identity.segmentSize)
+        medium = SegmentDirectory(paths: paths, fileSystem: fileSystem, control: control)
         slots = SlotDirectory(paths: paths, fileSystem: fileSystem)
     }
 
@@ -115,6 +109,10 @@ final class ReaderFiles: Sendable {
             makeReader: { () throws(WALError) in self.makeReader() },
             checksums: FrameChecksums(logID: facts.logID, epochs: try control.epochTable(facts)),
             maxRecordSize: facts.maxRecordSize, segmentSize: control.identity.segmentSize, policy: policy)
+    }
+
+    func commitTimes(ofSegment index: UInt64) throws(WALError) -> [CommitTime] {
+        try CommitTimes.read(segment: index, paths, fileSystem, logID: control.identity.logID)
     }
 
     func makeReader() -> any LogBytesReader { WatchingReader(files: self) }

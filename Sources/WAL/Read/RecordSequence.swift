@@ -43,15 +43,18 @@ struct RecordSource: Sendable {
     var cuts: CutWatch? = nil
 }
 
-/// Notices that the end of the log was cut off while it was read.
+/// Notices that the end of the log was cut off while it was read, or waited for.
 struct CutWatch: Sendable {
     let history: LogHistory
-    /// Current when the reading began.
+    /// Current when that began.
     let epoch: UInt64
     let head: @Sendable () -> LSN
 
     /// Where the part of the log ends that is still there; nil while all of it is.
     var end: LSN? { history.cutEnd(since: epoch) }
+
+    /// Whether `lsn` lies above what is still there, or will be once the cut is done that is under way.
+    func hasCut(_ lsn: LSN) -> Bool { end.map { lsn > $0 } ?? false }
 }
 
 /// Iterates over a `RecordSequence`. Not for use from two threads at once; a copy shares the iteration, and what one of them was given the other

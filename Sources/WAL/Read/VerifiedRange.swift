@@ -71,15 +71,8 @@ public struct VerifiedRange: Sendable {
         var times: [CommitTime] = []
         let size = files.control.identity.segmentSize
         for index in range.lowerBound.rawValue / size...(range.upperBound.rawValue - 1) / size {
-            let path = files.paths.times(index)
-            guard try files.fileSystem.status(path) != nil else { continue }
-            let file = try files.fileSystem.open(path, .read)
-            defer { file.close() }
-            let bytes = try file.bytes(at: 0, count: Int(min(try file.status().size, UInt64(FormatLimits.timesFileMax))))
-            guard let decoded = try? TimeIndexDecoder.decode(bytes, expecting: files.control.identity.logID, index: index) else { continue }
             // An entry's LSN is the end of what it covers.
-            times += decoded.entries.filter { $0.lsn > range.lowerBound && $0.lsn <= range.upperBound }
-                .map { CommitTime(nanoseconds: $0.nanoseconds, lsn: $0.lsn) }
+            times += try files.commitTimes(ofSegment: index).filter { $0.lsn > range.lowerBound && $0.lsn <= range.upperBound }
         }
         return times
     }

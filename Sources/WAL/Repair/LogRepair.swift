@@ -14,12 +14,8 @@ public final class LogRepair {
     /// One of the two copies of the facts is damaged, or older than the other; see `mendFacts`.
     public private(set) var areFactsDamaged: Bool
 
+    private let held: HeldLog
     private let files: SegmentDirectory
-    private let control: ControlFile
-    private let lock: any File
-    private let time: any TimeSource
-    private let facts: Facts
-    private let epochs: EpochTable
     private let cell: SegmentFoot.DurableCell
 
     /// Opens the log in `directory` for repair. `.locked` while somebody writes it; what opening a log throws where its control file
@@ -29,59 +25,35 @@ public final class LogRepair {
     }
 
     package static func open(directory: String, fileSystem: any FileSystem, time: any TimeSource) throws(WALError) -> LogRepair {
-        let paths = LogPaths(directory: directory)
-        let opener = LogOpener(
-            paths: paths, kind: .directory(segmentSize: nil), fileSystem: fileSystem, time: time, configuration: .init())
-        let (place, what) = try opener.look()
-        guard place == .log else {
-            throw WALError.notALog(path: directory, reason: place == .vacant ? "there is no control file" : what)
-        }
-        try ControlFile.requireIdentity(paths, fileSystem)
-        let lock = try LogLock.takeWriter(paths, fileSystem)
-        do throws(WALError) {
-            let admitted = try opener.admit(writable: true)
-            do throws(WALError) {
-                if admitted.isCopied { throw WALError.stopped(cause: .replica) }
-                return try LogRepair(paths, fileSystem, time, lock, admitted)
-            } catch {
-                admitted.control.close()
-                throw error
-            }
-        } catch {
-            lock.close()
-            throw error
+        try HeldLog.hold(directory: directory, fileSystem: fileSystem, time: time) { held throws(WALError) in
+            if held.found.isCopied { throw .stopped(cause: .replica) }
+            return try LogRepair(held)
         }
     }
 
-    private init(
-        _ paths: LogPaths, _ fileSystem: any FileSystem, _ time: any TimeSource, _ lock: any File, _ admitted: LogOpener.Admitted
-    ) throws(WALError) {
-        let identity = admitted.control.identity
-        let files = SegmentDirectory(
-            paths: paths, fileSystem: fileSystem, logID: identity.logID, windowSize: identity.segmentSize)
+    private init(_ held: HeldLog) throws(WALError) {
+        let found = held.found
+        let identity = held.control.identity
+        let files = held.files
         let evidence = try FloorEvidence.gather(
-            facts: admitted.facts, epochs: admitted.epochs, control: admitted.control, isCopied: false,
-            windows: try files.windows(), medium: files, slots: SlotDirectory(paths: paths, fileSystem: fileSystem),
-            boot: try fileSystem.bootID(), skippingDamagedFeet: true)
+            facts: found.facts, epochs: found.epochs, control: held.control, isCopied: false,
+            windows: try files.windows(), medium: files, slots: SlotDirectory(paths: held.paths, fileSystem: held.fileSystem),
+            boot: try held.fileSystem.bootID(), skippingDamagedFeet: true)
         guard !evidence.isEpochUnknown else {
             throw .corruption(
-                lsn: admitted.facts.head,
-                reason: "segments were written in an epoch that \(paths.control) does not know: the control file is older than they are; put the right one back")
+                lsn: found.facts.head,
+                reason: "segments were written in an epoch that \(held.paths.control) does not know: the control file is older than they are; put the right one back")
         }
-        directory = paths.directory
+        directory = held.paths.directory
         logID = identity.logID
         segmentSize = Int(identity.segmentSize)
-        headLSN = admitted.facts.head
+        headLSN = found.facts.head
         floor = evidence.floor
-        areFactsDamaged = admitted.factsAreDue
-        facts = admitted.facts
-        epochs = admitted.epochs
+        areFactsDamaged = found.factsAreDue
         cell = SegmentFoot.DurableCell(
-            epoch: admitted.epochs.current.id, durable: evidence.boundary, sequence: evidence.nextCellSequence)
-        control = admitted.control
+            epoch: found.epochs.current.id, durable: evidence.boundary, sequence: evidence.nextCellSequence)
+        self.held = held
         self.files = files
-        self.lock = lock
-        self.time = time
     }
 
     // MARK: Looking
@@ -122,7 +94,7 @@ public final class LogRepair {
         let files = files
         let source = RecordSource(
             makeReader: { () throws(WALError) in RepairReader(directory: files) },
-            checksums: FrameChecksums(logID: logID, epochs: epochs), maxRecordSize: facts.maxRecordSize,
+            checksums: FrameChecksums(logID: logID, epochs: held.found.epochs), maxRecordSize: held.found.facts.maxRecordSize,
             segmentSize: files.windowSize, policy: .skipBadRecords)
         let end = LSN(max(floor.rawValue, ((try files.windows().last ?? 0) + 1) * files.windowSize))
         var found: [(Range<LSN>, String)] = []
@@ -205,7 +177,7 @@ public final class LogRepair {
             bytes += encoder.append(TimeEntry(nanoseconds: time.nanoseconds, lsn: time.lsn))
         }
         guard bytes.count <= FormatLimits.timesFileMax else { throw .encoding(reason: "more commit times than a segment's file may hold") }
-        try LogLock.underMaintenance(files.paths, files.fileSystem, time) { () throws(WALError) in
+        try LogLock.underMaintenance(held.paths, held.fileSystem, held.time) { () throws(WALError) in
             try files.fileSystem.unlink(path + ".tmp")
             let file = try files.fileSystem.open(path + ".tmp", .createNew)
             defer { file.close() }
@@ -219,8 +191,8 @@ public final class LogRepair {
     /// Writes both copies of the facts anew from the newest intact one. Durable on return. Opening the log does the same.
     public func mendFacts() throws(WALError) {
         guard areFactsDamaged else { return }
-        try LogLock.underMaintenance(files.paths, files.fileSystem, time) { () throws(WALError) in
-            _ = try control.writeFacts(try control.requireFacts(), epochs: epochs)
+        try LogLock.underMaintenance(held.paths, held.fileSystem, held.time) { () throws(WALError) in
+            _ = try held.control.writeFacts(try held.control.requireFacts(), epochs: held.found.epochs)
         }
         areFactsDamaged = false
     }
@@ -235,8 +207,9 @@ public final class LogRepair {
 
     /// `pieces` ascending.
     private func replace(_ pieces: [SegmentReplacement.Piece]) throws(WALError) -> RepairReport {
-        try LogLock.underMaintenance(files.paths, files.fileSystem, time) { () throws(WALError) in
-            let replacement = SegmentReplacement(directory: files, facts: facts, epochs: epochs, floor: floor, cell: cell)
+        try LogLock.underMaintenance(held.paths, held.fileSystem, held.time) { () throws(WALError) in
+            let replacement = SegmentReplacement(
+                directory: files, facts: held.found.facts, epochs: held.found.epochs, floor: floor, cell: cell)
             var runs: [[SegmentReplacement.Piece]] = []
             for piece in pieces {
                 if let last = runs.last?.last, last.index + 1 == piece.index {
@@ -248,14 +221,13 @@ public final class LogRepair {
             // All of it verifies before any of it is changed.
             var verified: [SegmentReplacement.Verified] = []
             for run in runs { verified.append(try replacement.verify(run)) }
-            for run in verified { try replacement.write(run) { control.live.incarnation = .random() } }
+            for run in verified { try replacement.write(run) { held.control.live.incarnation = .random() } }
             return RepairReport(segments: verified.flatMap(\.report.segments))
         }
     }
 
     /// Lets go of the log. Nothing else is called afterwards.
     public func close() {
-        control.close()
-        lock.close()
+        held.close()
     }
 }

@@ -1,5 +1,3 @@
-import Glibc
-
 /// Reads a log's bytes whatever its feet say, with some segments replaced in memory. One thread at a time.
 final class RepairReader: LogBytesReader, @unchecked Sendable {
     // Used by one thread at a time, as LogBytesReader demands.
@@ -16,28 +14,16 @@ final class RepairReader: LogBytesReader, @unchecked Sendable {
     deinit { current?.file.close() }
 
     func read(into buffer: UnsafeMutableRawBufferPointer, at lsn: LSN) throws(WALError) -> Int {
-        var filled = 0
-        while filled < buffer.count {
-            let position = lsn.rawValue + UInt64(filled)
-            let index = position / directory.windowSize
-            let offset = position % directory.windowSize
-            let count = min(buffer.count - filled, Int(directory.windowSize - offset))
-            let part = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[filled..<filled + count])
-            let got: Int
+        unsafe try WindowWalk.fill(buffer, at: lsn, windowSize: directory.windowSize) { index, offset, part throws(WALError) in
             if let bytes = contents[index] {
                 unsafe bytes.withUnsafeBytes { all in
-                    unsafe part.copyMemory(from: UnsafeRawBufferPointer(rebasing: all[Int(offset)..<Int(offset) + count]))
+                    unsafe part.copyMemory(from: UnsafeRawBufferPointer(rebasing: all[Int(offset)..<Int(offset) + part.count]))
                 }
-                got = count
-            } else if let file = try open(index) {
-                got = unsafe try file.read(into: part, at: offset)
-            } else {
-                return filled
+                return part.count
             }
-            filled += got
-            if got < count { return filled }
+            guard let file = try open(index) else { return 0 }
+            return unsafe try file.read(into: part, at: offset)
         }
-        return filled
     }
 
     /// What the feet of intact files say; nothing of the others, nor of those that are replaced.

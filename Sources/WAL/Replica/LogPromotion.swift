@@ -34,12 +34,8 @@ public final class LogPromotion {
     /// Where the next applied bytes go: at or past the end.
     public private(set) var position: LSN
 
-    private let paths: LogPaths
-    private let fileSystem: any FileSystem
-    private let time: any TimeSource
-    private let control: ControlFile
+    private let held: HeldLog
     private let medium: SegmentDirectory
-    private let lock: any File
     private var facts: Facts
     private var current: (index: UInt64, file: any File)?
     private var longest = 0
@@ -52,60 +48,33 @@ public final class LogPromotion {
     }
 
     package static func begin(directory: String, fileSystem: any FileSystem, time: any TimeSource) throws(WALError) -> LogPromotion {
-        let paths = LogPaths(directory: directory)
-        let opener = LogOpener(
-            paths: paths, kind: .directory(segmentSize: nil), fileSystem: fileSystem, time: time, configuration: .init())
-        let (place, what) = try opener.look()
-        guard place == .log else {
-            throw WALError.notALog(path: directory, reason: place == .vacant ? "there is no control file" : what)
-        }
-        try ControlFile.requireIdentity(paths, fileSystem)
-        let lock = try LogLock.takeWriter(paths, fileSystem)
-        do throws(WALError) {
-            let admitted = try opener.admit(writable: true)
-            do throws(WALError) {
-                return try LogPromotion(paths, fileSystem, time, lock, admitted)
-            } catch {
-                admitted.control.close()
-                throw error
-            }
-        } catch {
-            lock.close()
-            throw error
-        }
+        try HeldLog.hold(directory: directory, fileSystem: fileSystem, time: time) { held throws(WALError) in try LogPromotion(held) }
     }
 
-    private init(
-        _ paths: LogPaths, _ fileSystem: any FileSystem, _ time: any TimeSource, _ lock: any File, _ admitted: LogOpener.Admitted
-    ) throws(WALError) {
-        let identity = admitted.control.identity
-        let medium = SegmentDirectory(
-            paths: paths, fileSystem: fileSystem, logID: identity.logID, windowSize: identity.segmentSize)
-        let isReplica = admitted.isCopied || admitted.facts.isReplica
-        var found = admitted.facts
-        var end = admitted.facts.floor
+    private init(_ held: HeldLog) throws(WALError) {
+        let identity = held.control.identity
+        let medium = held.files
+        let isReplica = held.found.isCopied || held.found.facts.isReplica
+        var facts = held.found.facts
+        var end = facts.floor
         if isReplica {
             let recovery = Recovery(
-                paths: paths, fileSystem: fileSystem, control: admitted.control, medium: medium,
-                slots: SlotDirectory(paths: paths, fileSystem: fileSystem), configuration: .init(verify: .full),
-                boot: try fileSystem.bootID(), incarnation: .random(), factsAreDue: false)
-            let result = try recovery.run(facts: admitted.facts, epochs: admitted.epochs, isCopied: admitted.isCopied)
-            found = result.facts
+                paths: held.paths, fileSystem: held.fileSystem, control: held.control, medium: medium,
+                slots: SlotDirectory(paths: held.paths, fileSystem: held.fileSystem), configuration: .init(verify: .full),
+                boot: try held.fileSystem.bootID(), incarnation: .random(), factsAreDue: false)
+            let result = try recovery.run(facts: facts, epochs: held.found.epochs, isCopied: held.found.isCopied)
+            facts = result.facts
             end = result.end
         }
         candidate = Candidate(
-            logID: identity.logID, segmentSize: Int(identity.segmentSize), epochs: admitted.epochs, head: found.head, end: end,
+            logID: identity.logID, segmentSize: Int(identity.segmentSize), epochs: held.found.epochs, head: facts.head, end: end,
             isReplica: isReplica)
-        epochs = admitted.epochs
+        epochs = held.found.epochs
         self.end = end
         position = end
-        facts = found
-        self.paths = paths
-        self.fileSystem = fileSystem
-        self.time = time
-        self.lock = lock
+        self.facts = facts
+        self.held = held
         self.medium = medium
-        control = admitted.control
     }
 
     deinit { current?.file.close() }
@@ -187,23 +156,23 @@ public final class LogPromotion {
         try endWindow()
         // The tail becomes a fresh, synced copy: nothing of what was copied or restored is taken for durable unread.
         try cut()
-        return try LogLock.underMaintenance(paths, fileSystem, time) { () throws(WALError) in
+        return try LogLock.underMaintenance(held.paths, held.fileSystem, held.time) { () throws(WALError) in
             // A copied directory may never have reached the disk.
             for index in try medium.windows() {
-                let file = try fileSystem.open(paths.segment(index), .read)
+                let file = try held.fileSystem.open(held.paths.segment(index), .read)
                 defer { file.close() }
                 try file.sync()
             }
-            try fileSystem.syncDirectory(paths.directory)
+            try held.fileSystem.syncDirectory(held.paths.directory)
             var facts = facts
             facts.floor = end
             facts.discardFrom = nil
             facts.isReplica = false
             facts.maxRecordSize = max(facts.maxRecordSize, longest)
-            facts.controlInode = try control.file.status().inode
+            facts.controlInode = try held.control.file.status().inode
             // A copied live page speaks of the original, and would be believed as soon as the facts name this file.
-            control.live.boot = BootID(high: 0, low: 0)
-            _ = try control.writeFacts(facts, epochs: table)
+            held.control.live.boot = BootID(high: 0, low: 0)
+            _ = try held.control.writeFacts(facts, epochs: table)
             epochs = table
             return table.current
         }
@@ -213,14 +182,13 @@ public final class LogPromotion {
     public func close() {
         current?.file.close()
         current = nil
-        control.close()
-        lock.close()
+        held.close()
     }
 
     private func cut() throws(WALError) {
-        try LogLock.underMaintenance(paths, fileSystem, time) { () throws(WALError) in
+        try LogLock.underMaintenance(held.paths, held.fileSystem, held.time) { () throws(WALError) in
             let cut = try medium.prepareCut(from: end, to: end, firstFrames: [:])
-            control.live.incarnation = .random()
+            held.control.live.incarnation = .random()
             try medium.finish(cut)
         }
     }
@@ -229,13 +197,13 @@ public final class LogPromotion {
     private func openWindow(_ index: UInt64) throws(WALError) -> any File {
         if let current, current.index == index { return current.file }
         try endWindow()
-        let path = paths.segment(index)
-        if try fileSystem.status(path) != nil {
-            let file = try fileSystem.open(path, .readWrite)
+        let path = held.paths.segment(index)
+        if try held.fileSystem.status(path) != nil {
+            let file = try held.fileSystem.open(path, .readWrite)
             current = (index, file)
             return file
         }
-        let file = try fileSystem.open(path, .createNew)
+        let file = try held.fileSystem.open(path, .createNew)
         current = (index, file)
         try file.allocate(offset: 0, length: medium.windowSize + UInt64(SegmentFoot.size))
         let header = SegmentFoot.Header(logID: medium.logID, index: index, segmentSize: medium.windowSize)

@@ -36,7 +36,7 @@ public final class LogSidecar: Sendable {
     /// A slot whose halves are both damaged, or of a newer version, is `.corruption`: it holds all truncation until it is dropped by name.
     public func takeSlot(_ name: String, initial: () throws(WALError) -> SlotState) throws(WALError) -> DestinationSlot {
         try SlotName.requireUsable(name)
-        return try LogLock.underMaintenance(files.paths, files.fileSystem, files.time) { () throws(WALError) in
+        return try underMaintenance { () throws(WALError) in
             if try !files.slots.names().contains(name) { try files.slots.create(name, try initial()) } else { try files.slots.settleNames() }
             return try DestinationSlot(name: name, files: files)
         }
@@ -46,7 +46,7 @@ public final class LogSidecar: Sendable {
     /// process serves it: that one would go on moving a position that no longer holds anything.
     public func dropSlot(_ name: String) throws(WALError) {
         try SlotName.requireUsable(name)
-        try LogLock.underMaintenance(files.paths, files.fileSystem, files.time) { () throws(WALError) in
+        try underMaintenance { () throws(WALError) in
             guard try files.slots.names().contains(name) else { return }
             guard try !files.slots.isServed(name) else { throw .locked(holder: "the process that serves the slot \(name)") }
             try files.slots.remove(name)
@@ -61,6 +61,11 @@ public final class LogSidecar: Sendable {
             paths: files.paths, fileSystem: files.fileSystem, time: files.time, control: files.control,
             medium: files.medium, slots: files.slots
         ).truncateBefore(lsn, durable: try files.durableLSN())
+    }
+
+    private func underMaintenance<T>(_ body: () throws(WALError) -> T) throws(WALError) -> T {
+        try files.control.requireStillThere()
+        return try LogLock.underMaintenance(files.paths, files.fileSystem, files.time, body)
     }
 
     /// Detaches. Slots that were taken are closed before.

@@ -12,8 +12,10 @@ struct PrefixTruncation {
 
     /// The head becomes the greatest record and batch boundary at or below `lsn` and every slot. `durable` is the log's own.
     func truncateBefore(_ lsn: LSN, durable: LSN) throws(WALError) -> LSN {
-        try LogLock.underMaintenance(paths, fileSystem, time) { () throws(WALError) in
+        try underMaintenance { () throws(WALError) in
             var facts = try requireOriginal()
+            // Whatever fails: the facts may have been written, now or by somebody who died before he told of it.
+            defer { tellHead() }
             if !(try control.readFacts().isSettled) { facts = try control.writeFacts(facts, epochs: try control.epochTable(facts)) }
             // What is being cut off is no part of the log, whatever its writer has known to be durable.
             let durable = min(durable, facts.discardFrom ?? durable)
@@ -43,7 +45,7 @@ struct PrefixTruncation {
             facts.head = boundary
             facts.floor = max(facts.floor, boundary)
             _ = try control.writeFacts(facts, epochs: epochs)
-            control.live.head = boundary
+            tellHead()
             try medium.removeWindows(below: boundary)
             return boundary
         }
@@ -51,7 +53,7 @@ struct PrefixTruncation {
 
     func pin(_ name: String, at lsn: LSN, durable: LSN) throws(WALError) {
         try SlotName.requireUsable(name)
-        try LogLock.underMaintenance(paths, fileSystem, time) { () throws(WALError) in
+        try underMaintenance { () throws(WALError) in
             let facts = try requireOriginal()
             let durable = min(durable, facts.discardFrom ?? durable)
             guard lsn >= facts.head else { throw .positionLost(head: facts.head) }
@@ -69,7 +71,7 @@ struct PrefixTruncation {
 
     func unpin(_ name: String) throws(WALError) {
         try SlotName.requireUsable(name)
-        try LogLock.underMaintenance(paths, fileSystem, time) { () throws(WALError) in
+        try underMaintenance { () throws(WALError) in
             guard try slots.names().contains(name) else { return }
             let facts = try control.requireFacts()
             guard try slots.read(name, expecting: facts.logID).current?.kind != .destination else {
@@ -77,6 +79,17 @@ struct PrefixTruncation {
             }
             try slots.remove(name)
         }
+    }
+
+    private func underMaintenance<T>(_ body: () throws(WALError) -> T) throws(WALError) -> T {
+        try control.requireStillThere()
+        return try LogLock.underMaintenance(paths, fileSystem, time, body)
+    }
+
+    /// Has the live page say where the facts say that the log begins, as far as they can be read: its head is what the writer goes by.
+    private func tellHead() {
+        guard let head = (try? control.readFacts())?.facts?.head, head > control.live.head else { return }
+        control.live.head = head
     }
 
     /// The facts of a directory that is no copy: a copy stays as it is until it is promoted.

@@ -15,7 +15,8 @@ struct SuffixTruncation {
 
     /// See `LogStore.truncateAfter`. Returns the history with the new epoch.
     func truncateAfter(_ kept: Range<LSN>, letGo: () throws(WALError) -> Void) throws(WALError) -> EpochTable {
-        try LogLock.underMaintenance(paths, fileSystem, time) { () throws(WALError) in
+        try control.requireStillThere()
+        return try LogLock.underMaintenance(paths, fileSystem, time) { () throws(WALError) in
             try LogLock.withNobodyAttached(lock) { () throws(WALError) in
                 let facts = try requireTruncatable(kept)
                 var epochs = try control.epochTable(facts)

@@ -37,6 +37,10 @@ public protocol LogStore: Sendable {
     /// Nothing has been written for a moment: make lazily kept notes durable.
     func noteIdle() throws(WALError)
 
+    /// When the log became durable how far, as far as the store has noted it for segment `index` (the segment of the last byte), ascending by LSN.
+    /// Nothing rests on it: a store that does not implement this notes none.
+    func commitTimes(ofSegment index: UInt64) throws(WALError) -> [CommitTime]
+
     /// The log has stopped after a failed flush.
     func noteStopped()
 
@@ -70,6 +74,7 @@ public protocol LogStore: Sendable {
 
 extension LogStore {
     public func prepareSegment(_ index: UInt64) throws(WALError) -> (any LogSegment)? { try makeSegment(index) }
+    public func commitTimes(ofSegment index: UInt64) throws(WALError) -> [CommitTime] { [] }
 }
 
 /// One segment's memory while it is appended to.

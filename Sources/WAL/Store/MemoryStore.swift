@@ -16,10 +16,12 @@ public final class MemoryStore: LogStore {
 
     private let logID: LogID
     private let segmentSize: Int
+    private let segmentsMax: Int
     private let state: Mutex<State>
 
-    /// `segmentSize` in bytes, a multiple of 4096, at most 1 GiB.
-    public init(segmentSize: Int = 1 << 20) {
+    /// `segmentSize` in bytes, a multiple of 4096, at most 1 GiB. The segments together take at most `byteLimit` bytes, at least one segment: appends that
+    /// need more throw `.noSpace`, until `truncateBefore` has let go of some. Without it the log grows as long as the process gets memory.
+    public init(segmentSize: Int = 1 << 20, byteLimit: Int? = nil) {
         precondition(LogParameters.isValid(segmentSize: segmentSize), "a segment size is a multiple of 4096, 4 KiB to 1 GiB")
         var generator = SystemRandomNumberGenerator()
         logID = .random(using: &generator)
@@ -27,6 +29,7 @@ public final class MemoryStore: LogStore {
         guard let epochs = EpochTable([epoch]) else { preconditionFailure("one epoch is a history") }
         state = Mutex(State(epochs: epochs))
         self.segmentSize = segmentSize
+        segmentsMax = byteLimit.map { max(1, $0 / segmentSize) } ?? .max
     }
 
     public func open(_ configuration: LogConfiguration) throws(WALError) -> StoreOpening {
@@ -48,9 +51,17 @@ public final class MemoryStore: LogStore {
     }
 
     public func makeSegment(_ index: UInt64) throws(WALError) -> any LogSegment {
-        let segment = MemorySegment(size: segmentSize)
-        state.withLock { $0.segments[index] = segment }
-        return segment
+        try state.withLock { state throws(WALError) in
+            guard state.segments[index] != nil || state.segments.count < segmentsMax else { throw .noSpace(path: "the log in memory") }
+            let segment = MemorySegment(size: segmentSize)
+            state.segments[index] = segment
+            return segment
+        }
+    }
+
+    /// Of a limited store every segment is for those who need it.
+    public func prepareSegment(_ index: UInt64) throws(WALError) -> (any LogSegment)? {
+        segmentsMax == .max ? try makeSegment(index) : nil
     }
 
     public func discardSegments(from index: UInt64) {
@@ -122,23 +133,16 @@ public final class MemoryStore: LogStore {
 
         func read(into buffer: UnsafeMutableRawBufferPointer, at lsn: LSN) throws(WALError) -> Int {
             let size = UInt64(store.segmentSize)
-            var position = lsn.rawValue
-            var filled = 0
-            while filled < buffer.count {
-                let offset = Int(position % size)
-                let found = store.state.withLock { state in (state.segments[position / size], state.head) }
-                guard let segment = found.0 else {
-                    if position < found.1.rawValue { throw .positionLost(head: found.1) }
-                    break
+            return unsafe try WindowWalk.fill(buffer, at: lsn, windowSize: size) { index, offset, part throws(WALError) in
+                let (segment, head) = store.state.withLock { ($0.segments[index], $0.head) }
+                guard let segment else {
+                    if index * size + offset < head.rawValue { throw .positionLost(head: head) }
+                    return 0
                 }
-                let count = min(buffer.count - filled, Int(size) - offset)
-                // SAFETY: `count` bytes are inside both; bytes above the written watermark are never interpreted.
-                unsafe (buffer.baseAddress.unsafelyUnwrapped + filled).copyMemory(
-                    from: segment.base + offset, byteCount: count)
-                filled += count
-                position += UInt64(count)
+                // SAFETY: the part lies in one segment; bytes above the written watermark are never interpreted.
+                unsafe part.copyMemory(from: UnsafeRawBufferPointer(start: segment.base + Int(offset), count: part.count))
+                return part.count
             }
-            return filled
         }
 
         func firstFrame(inSegment index: UInt64) -> LSN? {

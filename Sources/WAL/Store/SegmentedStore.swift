@@ -21,7 +21,8 @@ public final class SegmentedStore: FileBackedStore, @unchecked Sendable {
 
 /// A log in one growing file with its companions beside it (`<path>.control`, `.lock`, `.maintenance`, `.slots`): for small logs.
 ///
-/// A removed prefix is forgotten, but its space in the file is not returned. One process at a time has it open. Any thread.
+/// The space of a removed prefix is returned in pieces of 1 MiB where the file system has holes (ext4, XFS, btrfs, tmpfs), and the file's size stays.
+/// Recovering from a crash and `truncateAfter` copy what the log holds. One process at a time has it open. Any thread.
 public final class FileStore: FileBackedStore, @unchecked Sendable {
     // Unchecked because a subclass must say so again; it adds no state.
 

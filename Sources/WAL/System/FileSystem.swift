@@ -66,6 +66,9 @@ package protocol File: AnyObject, Sendable {
     /// fallocate(2) of [offset, offset + length), growing the file: later writes there need no space. On an
     /// error the file may have grown by a part of it.
     func allocate(offset: UInt64, length: UInt64) throws(WALError)
+    /// Gives the space of a part of the file back, whose bytes nobody reads any more: they are zeros then, or what they were where the file system
+    /// cannot do it. The size stays. fallocate(2) FALLOC_FL_PUNCH_HOLE.
+    func returnSpace(_ range: Range<UInt64>) throws(WALError)
     /// ftruncate(2).
     func truncate(to size: UInt64) throws(WALError)
     /// fdatasync(2): every write to this file since it was opened, through mappings too, is on stable storage on return.
@@ -79,6 +82,10 @@ package protocol File: AnyObject, Sendable {
     /// Whether another description holds a lock that an exclusive one would conflict with. Disturbs nobody.
     func isLockedByOther(byte: UInt64) throws(WALError) -> Bool
     func close()
+}
+
+extension File {
+    package func returnSpace(_ range: Range<UInt64>) throws(WALError) {}
 }
 
 package enum LockKind: Sendable { case shared, exclusive }

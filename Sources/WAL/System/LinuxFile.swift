@@ -80,6 +80,15 @@ package final class LinuxFile: File {
         if code == EOPNOTSUPP { try writeZeros(upTo: offset + length) }
     }
 
+    package func returnSpace(_ range: Range<UInt64>) throws(WALError) {
+        let descriptor = open
+        guard !range.isEmpty else { return }
+        // Without holes (NFS before 4.2, some FUSE), the space stays.
+        try SystemCall.check("fallocate", on: path, allowing: [EOPNOTSUPP]) {
+            walship_punch_hole(descriptor, range.lowerBound, range.upperBound - range.lowerBound)
+        }
+    }
+
     /// Writes zeros from the file's end to `end`.
     package func writeZeros(upTo end: UInt64) throws(WALError) {
         var position = try status().size

@@ -51,6 +51,13 @@ package final class SimulatedFile: File {
         }
     }
 
+    /// The bytes become zeros, as on a file system that has holes; the space stays, as on one that has none.
+    package func returnSpace(_ range: Range<UInt64>) throws(WALError) {
+        let zeros = [UInt8](repeating: 0, count: Int(range.upperBound - range.lowerBound))
+        let result = zeros.withUnsafeBytes { bytes in Result { () throws(WALError) in try write(bytes, at: range.lowerBound) } }
+        try result.get()
+    }
+
     package func truncate(to size: UInt64) throws(WALError) {
         precondition(writable, "ftruncate on \(path), opened for reading")
         try run(.truncate) { file, cache, space throws(SimulatedErrno) in

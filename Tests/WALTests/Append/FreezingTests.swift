@@ -85,4 +85,35 @@ import TestSupport
         core.closeTail()
         #expect(throws: WALError.self) { try core.withFrozenTail { _ in } }
     }
+
+    /// A process may be given a filter of system calls at any time.
+    @Test func aBarrierThatIsNotToBeHadAnyMoreRefusesOrStopsAndTrapsNobody() throws {
+        let payload = [UInt8](repeating: 9, count: 24)
+        for nth in 1...3 {
+            let calls = Atomic(0)
+            let store = MemoryStore(segmentSize: 1 << 20)
+            let core = try LogCore(
+                store: store, opening: try store.open(.init()), barrier: ProcessBarrier { calls.add(1, ordering: .relaxed).newValue == nth ? 1 : 0 })
+            _ = try payload.withUnsafeBytes { try core.append($0) }
+            let failure = WALError.io(operation: "membarrier", path: "the threads of this process", errno: 1)
+            let stopped = WALError.stopped(cause: StopCause(failure))
+            if nth == 1 {
+                // Before anything was changed.
+                #expect(throws: failure) { try core.withFrozenTail { _ in Issue.record("the tail is not frozen") } }
+                #expect(!core.isFrozen)
+                #expect(try payload.withUnsafeBytes { try core.append($0) } == LSN(32))
+                let end = try core.withFrozenTail { $0.end }
+                #expect(end == LSN(64))
+            } else if nth == 2 {
+                // After it.
+                try core.withFrozenTail { $0.goOn(at: .zero, with: Self.checksum(2)) }
+                #expect(throws: stopped) { try payload.withUnsafeBytes { try core.append($0) } }
+                #expect(throws: stopped) { try core.withFrozenTail { _ in } }
+                #expect(core.endLSN == .zero && core.written() == .zero && !core.isFrozen)
+            } else {
+                try core.withFrozenTail { _ in }
+                #expect(throws: failure) { try core.withFrozenTail { _ in } }
+            }
+        }
+    }
 }

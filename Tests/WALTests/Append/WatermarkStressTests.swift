@@ -14,7 +14,7 @@ import TestSupport
         private final class Place: Sendable { let isTaken = Atomic(false) }
 
         init(size: Int, hasProcessBarrier: Bool) {
-            slots = AppendSlots(hasProcessBarrier: hasProcessBarrier)
+            slots = AppendSlots(barrier: hasProcessBarrier ? .ofThisProcess : nil)
             places = (0..<size).map { _ in Place() }
         }
 

@@ -80,6 +80,14 @@ enum Mounts {
         arePossible && ChildProcess.find("mkfs.ext4") != nil
         && works("mount -t tmpfs none /mnt && truncate -s 4m /mnt/i && mkfs.ext4 -q /mnt/i && mkdir /mnt/m && mount -o loop /mnt/i /mnt/m")
 
+    /// A shell's lines that make an ext4 file system at `mnt`, whose image `small/image` lies on a tmpfs that is smaller than it.
+    static func image(onTmpfsOf size: String) -> String {
+        """
+        mkdir small mnt; mount -t tmpfs -o size=\(size) none small; truncate -s 64m small/image
+        mkfs.ext4 -q small/image; mount -o loop small/image mnt
+        """
+    }
+
     private static func works(_ line: String) -> Bool {
         let process = Process()
         process.executableURL = URL(filePath: "/usr/bin/unshare")

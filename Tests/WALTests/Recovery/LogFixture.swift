@@ -66,6 +66,27 @@ struct LogFixture {
         try file.sync()
     }
 
+    /// Empties the feet's durable cells, whether or not the log had the time to write them.
+    func forgetCells(ofSegments indices: Range<UInt64>) throws {
+        for index in indices {
+            for place in SegmentFoot.durableOffsets {
+                try write([UInt8](repeating: 0, count: SegmentFoot.DurableCell.size), segment(index), at: Self.segmentSize + UInt64(place))
+            }
+        }
+    }
+
+    /// A destination's slot, changed; the sidecar stays attached.
+    func attachDestination(_ change: (inout SlotState) -> Void) throws -> LogSidecar {
+        let sidecar = try LogSidecar.attach(directory: directory, fileSystem: machine, time: SimulatedTimeSource())
+        let epoch = try sidecar.reader.epochs.current.id
+        let slot = try sidecar.takeSlot("archive") {
+            SlotState(kind: .destination, logID: sidecar.reader.logID, position: .zero, epoch: epoch)
+        }
+        try slot.update(change)
+        slot.close()
+        return sidecar
+    }
+
     /// Expects the opening to be refused with an error that `matches`, and every byte to stay as it was.
     func expectRefusal(
         _ what: Comment, _ configuration: LogConfiguration = .init(), segmentSize: Int? = nil,

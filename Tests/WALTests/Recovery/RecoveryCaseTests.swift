@@ -198,19 +198,10 @@ import TestSupport
         let log = try first.open()
         let lsns = try (0..<40).map { try log.append(sampleRecord($0, count: 200)) }
         let durable = try log.sync()
-        let sidecar = try LogSidecar.attach(directory: "/log", fileSystem: first.machine, time: SimulatedTimeSource())
-        let slot = try sidecar.takeSlot("archive") {
-            SlotState(kind: .destination, logID: log.logID, position: .zero, epoch: log.epochs.current.id)
-        }
-        try slot.update { $0.archived = durable }
-        slot.close()
+        let sidecar = try first.attachDestination { $0.archived = durable }
         let fixture = LogFixture(first.machine.crash(choosing: DropEverything()))
         // The feet say nothing, whether or not the log had the time to write them: only the slot speaks.
-        for index: UInt64 in 0..<3 {
-            for place in SegmentFoot.durableOffsets {
-                try fixture.write([UInt8](repeating: 0, count: 28), fixture.segment(index), at: 4096 + UInt64(place))
-            }
-        }
+        try fixture.forgetCells(ofSegments: 0..<3)
         let bad = lsns[39]
         try fixture.machine.damage(fixture.segment(bad.rawValue / 4096), at: Int(bad.rawValue % 4096) + 20, xor: 1)
         try fixture.expectRefusal("archived and damaged") { $0.isCorruption(at: bad) }
@@ -232,18 +223,9 @@ import TestSupport
             for number in 0..<50 { try log.append(sampleRecord(number, count: 200)) }
             let durable = try log.sync()
             #expect(durable > LSN(8192))
-            let sidecar = try LogSidecar.attach(directory: "/log", fileSystem: first.machine, time: SimulatedTimeSource())
-            let slot = try sidecar.takeSlot("archive") {
-                SlotState(kind: .destination, logID: log.logID, position: .zero, epoch: log.epochs.current.id)
-            }
-            try slot.update { change(durable, &$0) }
-            slot.close()
+            let sidecar = try first.attachDestination { change(durable, &$0) }
             let fixture = LogFixture(first.machine.crash(choosing: DropEverything()))
-            for index: UInt64 in 0..<3 {
-                for place in SegmentFoot.durableOffsets {
-                    try fixture.write([UInt8](repeating: 0, count: 28), fixture.segment(index), at: 4096 + UInt64(place))
-                }
-            }
+            try fixture.forgetCells(ofSegments: 0..<3)
             let reader = try LogReader.open(directory: "/log", fileSystem: fixture.machine, time: SimulatedTimeSource())
             #expect(try reader.durableLSN >= (index == 2 ? LSN(8192) : durable), "\(index)")
             reader.close()
@@ -257,19 +239,10 @@ import TestSupport
         let log = try first.open()
         let lsns = try (0..<40).map { try log.append(sampleRecord($0, count: 200)) }
         let durable = try log.sync()
-        let sidecar = try LogSidecar.attach(directory: "/log", fileSystem: first.machine, time: SimulatedTimeSource())
-        let slot = try sidecar.takeSlot("archive") {
-            SlotState(kind: .destination, logID: log.logID, position: .zero, epoch: log.epochs.current.id)
-        }
-        try slot.update { $0.archived = durable }
-        slot.close()
+        let sidecar = try first.attachDestination { $0.archived = durable }
         for missing in [false, true] {
             let fixture = LogFixture(first.machine.crash(choosing: DropEverything()))
-            for index: UInt64 in 0..<3 {
-                for place in SegmentFoot.durableOffsets {
-                    try fixture.write([UInt8](repeating: 0, count: 28), fixture.segment(index), at: 4096 + UInt64(place))
-                }
-            }
+            try fixture.forgetCells(ofSegments: 0..<3)
             let bad = lsns[30]
             if missing {
                 for index: UInt64 in 0..<3 { try fixture.machine.unlink(fixture.segment(index)) }

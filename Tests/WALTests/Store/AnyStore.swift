@@ -13,6 +13,7 @@ final class AnyStore: LogStore {
     func noteDurable(_ durable: LSN, written: LSN) throws(WALError) { try base.noteDurable(durable, written: written) }
     func noteIdle() throws(WALError) { try base.noteIdle() }
     func noteStopped() { base.noteStopped() }
+    func commitTimes(ofSegment index: UInt64) throws(WALError) -> [CommitTime] { try base.commitTimes(ofSegment: index) }
     var headLSN: LSN { base.headLSN }
     func truncateBefore(_ lsn: LSN, durable: LSN) throws(WALError) -> LSN { try base.truncateBefore(lsn, durable: durable) }
     func truncateAfter(_ kept: Range<LSN>, letGo: () throws(WALError) -> Void) throws(WALError) -> StoreTruncation {

@@ -271,6 +271,27 @@ import TestSupport
         try log.close()
         #expect(fixture.machine.counters.openFiles == 0 && fixture.machine.counters.mappings == 0)
     }
+
+    /// The newest durable cell lies in the foot of a segment that is given up with the record: without it, damage below would be taken for a torn tail.
+    @Test func aLargeRecordThatFailsDoesNotForgetHowFarTheLogIsDurable() throws {
+        let fixture = LogFixture()
+        let log = try fixture.open()
+        try log.append(sampleRecord(0, count: 4088))
+        let durable = try log.sync()
+        #expect(durable == LSN(4096))
+        fixture.machine.inject(.init(.allocate, on: "*.wal.tmp", first: 3, count: 100, errno: 28))
+        #expect { try log.append(sampleRecord(1, count: 60_000)) } throws: { if case .noSpace = $0 as? WALError { true } else { false } }
+        #expect(log.endLSN == durable)
+        let crashed = LogFixture(fixture.machine.crash(choosing: DropEverything()))
+        try crashed.machine.damage(crashed.segment(0), at: 2000, xor: 1)
+        let again = try crashed.open()
+        #expect(again.endLSN == durable && again.recoveryReport.floor == durable)
+        #expect { try again.records() } throws: { ($0 as? WALError)?.isCorruption(at: .zero) ?? false }
+        try again.close()
+        fixture.machine.removeFaults()
+        try log.append(sampleRecord(1, count: 60_000))
+        try log.close()
+    }
 }
 
 /// A store in memory whose segments let a rival try its luck while they are released.

@@ -200,6 +200,15 @@ final class ControlFile: Sendable {
         try fileSystem.syncDirectory(paths.directory)
     }
 
+    // MARK: Its place
+
+    /// Throws where another control file, or none, is in this one's place. Paths lead elsewhere then: what is missing there is no damage of this log,
+    /// and what would be made or removed there is none of its files.
+    func requireStillThere() throws(WALError) {
+        guard try fileSystem.status(paths.control)?.inode != inode else { return }
+        throw .notALog(path: paths.name, reason: "the log that was opened there has been moved or removed")
+    }
+
     // MARK: Bytes
 
     private static func read(_ file: any File, page: Int) throws(WALError) -> [UInt8] {

@@ -101,7 +101,7 @@ public class FileBackedStore: LogStore, @unchecked Sendable {
             notes.withLock {
                 $0 = Notes(
                     cellSequence: result.nextCellSequence, cellDurable: result.end, flushedDurable: result.end, cellTime: 0, durable: result.end,
-                    times: TimeIndexWriter(paths: paths, fileSystem: fileSystem, logID: control.identity.logID),
+                    times: TimeIndexWriter(paths: paths, fileSystem: fileSystem, control: control),
                     segments: last.map { [index: $0] } ?? [:])
             }
             return StoreOpening(
@@ -118,9 +118,7 @@ public class FileBackedStore: LogStore, @unchecked Sendable {
         if let file = paths.singleFile {
             return try GrowingFile(paths: paths, path: file, fileSystem: fileSystem, control: control, writable: writable)
         }
-        return SegmentDirectory(
-            paths: paths, fileSystem: fileSystem, logID: control.identity.logID,
-            windowSize: control.identity.segmentSize)
+        return SegmentDirectory(paths: paths, fileSystem: fileSystem, control: control)
     }
 
     private func openSegment(_ index: UInt64, _ medium: any LogMedium) throws(WALError) -> SegmentFile {
@@ -195,18 +193,23 @@ public class FileBackedStore: LogStore, @unchecked Sendable {
 
     public func discardSegments(from index: UInt64) throws(WALError) {
         let opened = current
-        notes.withLock { notes in
-            // A cell in a foot that goes is written again, into one that stays.
-            guard let cell = notes?.cellDurable, cell.rawValue / opened.medium.windowSize >= index else { return }
+        let durable = notes.withLock { notes -> LSN? in
+            guard let cell = notes?.cellDurable, cell.rawValue / opened.medium.windowSize >= index else { return nil }
             notes?.cellTime = 0
-            notes?.flushedDurable = .zero
+            return notes?.durable
         }
+        // The newest cell goes with its foot, and there may be no other that is open: the facts say it from now on.
+        if let durable { try raiseFloor(to: durable, opened) }
         try opened.medium.removeWindows(from: index)
     }
 
     public func makeReader() -> any LogBytesReader {
         let opened = current
         return opened.medium.makeReader(head: { [weak self] in self?.opened.withLock { $0?.head } ?? .zero })
+    }
+
+    public func commitTimes(ofSegment index: UInt64) throws(WALError) -> [CommitTime] {
+        try CommitTimes.read(segment: index, paths, fileSystem, logID: current.control.identity.logID)
     }
 
     // MARK: Notes of durability
@@ -287,7 +290,7 @@ public class FileBackedStore: LogStore, @unchecked Sendable {
                 notes?.cellDurable = kept.upperBound
                 notes?.flushedDurable = kept.upperBound
                 notes?.durable = kept.upperBound
-                notes?.times = TimeIndexWriter(paths: paths, fileSystem: fileSystem, logID: opened.control.identity.logID)
+                notes?.times = TimeIndexWriter(paths: paths, fileSystem: fileSystem, control: opened.control)
                 notes?.segments = last.map { [index: $0] } ?? [:]
             }
             // Last: until then this process does not know the log's end for certain.

@@ -14,6 +14,8 @@ final class GrowingFile: LogMedium, @unchecked Sendable {
     private let fileSystem: any FileSystem
     private let control: ControlFile
     private var file: any File
+    /// The space below was returned since the file was opened. Moved by one truncation at a time.
+    private let returnedEnd = Atomic<UInt64>(0)
     /// The kernel reports a lost write once for each descriptor: the first failure of this one is that of every later flush.
     private let flushFailure = Mutex<WALError?>(nil)
 
@@ -93,7 +95,7 @@ final class GrowingFile: LogMedium, @unchecked Sendable {
             flushBytes: { [self] () throws(WALError) in try flush() }, closeFile: {}, onRelease: onRelease)
     }
 
-    func makeReader(head: @escaping @Sendable () -> LSN) -> any LogBytesReader { Reader(path: path, fileSystem: fileSystem) }
+    func makeReader(head: @escaping @Sendable () -> LSN) -> any LogBytesReader { Reader(path: path, fileSystem: fileSystem, control: control, head: head) }
 
     func prepareCut(from start: LSN, to end: LSN, firstFrames: [UInt64: LSN]) throws(WALError) -> PreparedCut {
         let temporary = path + ".tmp"
@@ -101,9 +103,11 @@ final class GrowingFile: LogMedium, @unchecked Sendable {
             try fileSystem.unlink(temporary)
             let target = try fileSystem.open(temporary, .createNew)
             defer { target.close() }
-            let windows = (end.rawValue + windowSize - 1) / windowSize
-            if windows > 0 { try target.allocate(offset: 0, length: windows * windowSize) }
-            try FileCopy.copy(from: file, to: target, 0..<end.rawValue)
+            // What lies below the head is not read any more: its space was returned, and is not taken again.
+            let first = try control.requireFacts().head.rawValue / windowSize * windowSize
+            let behind = (end.rawValue + windowSize - 1) / windowSize * windowSize
+            if behind > first { try target.allocate(offset: first, length: behind - first) } else { try target.truncate(to: behind) }
+            try FileCopy.copy(from: file, to: target, first..<end.rawValue)
             try target.sync()
         } catch {
             try? fileSystem.unlink(temporary)
@@ -139,8 +143,14 @@ final class GrowingFile: LogMedium, @unchecked Sendable {
         try? fileSystem.unlink(path + ".tmp")
     }
 
-    /// LSNs are offsets in the one file: its prefix is forgotten, its space stays.
-    func removeWindows(below head: LSN) {}
+    /// LSNs are offsets in the one file, so its size stays; the space of whole windows is returned.
+    func removeWindows(below head: LSN) throws(WALError) {
+        let end = head.rawValue / windowSize * windowSize
+        let known = returnedEnd.load(ordering: .relaxed)
+        guard end > known else { return }
+        try file.returnSpace(known..<min(end, max(known, try file.status().size)))
+        returnedEnd.store(end, ordering: .relaxed)
+    }
 
     func removeWindows(from index: UInt64) throws(WALError) {
         if try file.status().size > index * windowSize {
@@ -155,19 +165,34 @@ final class GrowingFile: LogMedium, @unchecked Sendable {
         // Used by one thread at a time, as LogBytesReader demands.
         private let path: String
         private let fileSystem: any FileSystem
+        private let control: ControlFile
+        private let head: @Sendable () -> LSN
         private var file: (any File)?
 
-        init(path: String, fileSystem: any FileSystem) {
+        init(path: String, fileSystem: any FileSystem, control: ControlFile, head: @escaping @Sendable () -> LSN) {
+            self.head = head
             self.path = path
             self.fileSystem = fileSystem
+            self.control = control
         }
 
         deinit { file?.close() }
 
         func read(into buffer: UnsafeMutableRawBufferPointer, at lsn: LSN) throws(WALError) -> Int {
-            if file == nil { file = try fileSystem.open(path, .read) }
-            guard let file else { return 0 }
-            return unsafe try file.read(into: buffer, at: lsn.rawValue)
+            let file = try openFile()
+            let count = unsafe try file.read(into: buffer, at: lsn.rawValue)
+            // Asked afterwards: what lies below the head may be a hole by now.
+            let head = head()
+            if lsn < head { throw .positionLost(head: head) }
+            return count
+        }
+
+        private func openFile() throws(WALError) -> any File {
+            if let file { return file }
+            try control.requireStillThere()
+            let opened = try fileSystem.open(path, .read)
+            file = opened
+            return opened
         }
 
         func firstFrame(inSegment index: UInt64) -> LSN? { nil }

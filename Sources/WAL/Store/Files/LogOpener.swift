@@ -15,6 +15,11 @@ struct LogOpener {
     let time: any TimeSource
     let configuration: LogConfiguration
 
+    /// For a log of segments of whatever size, which is there.
+    static func existing(_ paths: LogPaths, _ fileSystem: any FileSystem, _ time: any TimeSource) -> LogOpener {
+        LogOpener(paths: paths, kind: .directory(segmentSize: nil), fileSystem: fileSystem, time: time, configuration: .init())
+    }
+
     /// A log that was found intact so far.
     struct Admitted {
         var control: ControlFile
@@ -30,6 +35,7 @@ struct LogOpener {
     func look() throws(WALError) -> (place: AdmissionEvidence.Place, what: String) {
         // The kernel would take what comes before it for the path.
         guard !paths.name.utf8.contains(0) else { return (.occupied, "a path has no zero byte") }
+        guard !paths.name.isEmpty else { return (.occupied, "the path is empty") }
         if try fileSystem.status(paths.control) != nil { return (.log, "") }
         switch kind {
         case .directory:
@@ -46,6 +52,13 @@ struct LogOpener {
             }
             return (.vacant, "")
         }
+    }
+
+    /// Refuses what is no log, for those who begin none: `.notALog`, or what is wrong with its control file. Changes nothing.
+    func requireLog() throws(WALError) {
+        let (place, what) = try look()
+        guard place == .log else { throw .notALog(path: paths.name, reason: place == .vacant ? "there is no control file" : what) }
+        try ControlFile.requireIdentity(paths, fileSystem)
     }
 
     /// Refuses what may not be opened, before anything is written, not even a lock file.

@@ -1,11 +1,32 @@
-import Glibc
-
 /// The medium of `SegmentedStore`: one preallocated file per segment, each with its foot.
 struct SegmentDirectory: LogMedium {
     let paths: LogPaths
     let fileSystem: any FileSystem
     let logID: LogID
     let windowSize: UInt64
+    /// Nil while the log is being made.
+    private let control: ControlFile?
+
+    /// The segments of a log that was opened.
+    init(paths: LogPaths, fileSystem: any FileSystem, control: ControlFile) {
+        self.paths = paths
+        self.fileSystem = fileSystem
+        logID = control.identity.logID
+        windowSize = control.identity.segmentSize
+        self.control = control
+    }
+
+    /// The segments of a log that has no control file yet.
+    init(paths: LogPaths, fileSystem: any FileSystem, logID: LogID, windowSize: UInt64) {
+        self.paths = paths
+        self.fileSystem = fileSystem
+        self.logID = logID
+        self.windowSize = windowSize
+        control = nil
+    }
+
+    /// Throws where the directory is not the one any more that was opened.
+    fileprivate func requireStillThere() throws(WALError) { try control?.requireStillThere() }
 
     private func header(_ index: UInt64) -> SegmentFoot.Header {
         SegmentFoot.Header(logID: logID, index: index, segmentSize: windowSize)
@@ -34,32 +55,38 @@ struct SegmentDirectory: LogMedium {
 
     /// Size, identity and place of a segment file, before any of its bytes is believed.
     private func foot(_ index: UInt64, in file: any File) throws(WALError) -> SegmentFoot {
-        let start = LSN(index * windowSize)
         let size = try file.status().size
         let expected = windowSize + UInt64(SegmentFoot.size)
         guard size == expected else {
-            throw .corruption(lsn: start, reason: "\(file.path) has \(size) bytes where \(expected) belong")
+            throw try damage(index, "\(file.path) has \(size) bytes where \(expected) belong")
         }
         let bytes = try file.bytes(at: windowSize, count: SegmentFoot.size)
         let foot: SegmentFoot
         do throws(FormatError) {
             foot = try SegmentFoot.decode(bytes)
         } catch {
-            throw .corruption(lsn: start, reason: "\(file.path): \(error)")
+            throw try damage(index, "\(file.path): \(error)")
         }
         guard foot.header == header(index) else {
             let what =
                 foot.header.logID != logID
                 ? "another log (\(foot.header.logID))"
                 : "segment \(foot.header.index) of segment size \(foot.header.segmentSize)"
-            throw .corruption(lsn: start, reason: "\(file.path) belongs to \(what)")
+            throw try damage(index, "\(file.path) belongs to \(what)")
         }
         return foot
+    }
+
+    /// What is wrong with a segment's file, where it is a file of the log that was opened.
+    private func damage(_ index: UInt64, _ reason: String) throws(WALError) -> WALError {
+        try requireStillThere()
+        return .corruption(lsn: LSN(index * windowSize), reason: reason)
     }
 
     func make(_ index: UInt64, _ filling: SegmentFilling, onRelease: @escaping @Sendable (UInt64) -> Void)
         throws(WALError) -> SegmentFile
     {
+        try requireStillThere()
         let path = paths.segment(index)
         let temporary = path + ".tmp"
         do throws(WALError) {
@@ -124,7 +151,7 @@ struct SegmentDirectory: LogMedium {
         let file: any File
         do throws(WALError) {
             file = try fileSystem.open(paths.segment(index), .read)
-        } catch .io(_, _, ENOENT) {
+        } catch where error.isMissingFile {
             return nil
         }
         do throws(WALError) {
@@ -176,6 +203,7 @@ struct SegmentDirectory: LogMedium {
     }
 
     func finish(_ cut: PreparedCut) throws(WALError) {
+        try requireStillThere()
         try removeWindows(from: (cut.end.rawValue + windowSize - 1) / windowSize)
         for index in cut.windows { try fileSystem.rename(temporary(index), to: paths.segment(index)) }
         if !cut.windows.isEmpty { try fileSystem.syncDirectory(paths.directory) }
@@ -191,6 +219,7 @@ struct SegmentDirectory: LogMedium {
     }
 
     private func remove(_ indices: [UInt64]) throws(WALError) {
+        if !indices.isEmpty { try requireStillThere() }
         for index in indices {
             try fileSystem.unlink(paths.segment(index))
             try fileSystem.unlink(paths.times(index))
@@ -220,23 +249,13 @@ final class SegmentReader: LogBytesReader, @unchecked Sendable {
     deinit { current?.file.close() }
 
     func read(into buffer: UnsafeMutableRawBufferPointer, at lsn: LSN) throws(WALError) -> Int {
-        var filled = 0
-        while filled < buffer.count {
-            let position = lsn.rawValue + UInt64(filled)
-            let index = position / directory.windowSize
-            let offset = position % directory.windowSize
-            guard let file = try open(index)?.file else {
-                let head = head()
-                if position < head.rawValue { throw .positionLost(head: head) }
-                return filled
-            }
-            let count = min(buffer.count - filled, Int(directory.windowSize - offset))
-            let part = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[filled..<filled + count])
-            let got = unsafe try file.read(into: part, at: offset)
-            filled += got
-            if got < count { return filled }
+        unsafe try WindowWalk.fill(buffer, at: lsn, windowSize: directory.windowSize) { index, offset, part throws(WALError) in
+            if let file = try open(index)?.file { return unsafe try file.read(into: part, at: offset) }
+            let head = head()
+            if index * directory.windowSize + offset < head.rawValue { throw .positionLost(head: head) }
+            try directory.requireStillThere()
+            return 0
         }
-        return filled
     }
 
     func firstFrame(inSegment index: UInt64) throws(WALError) -> LSN? {
@@ -256,6 +275,29 @@ final class SegmentReader: LogBytesReader, @unchecked Sendable {
         guard let (file, foot) = try directory.openForReading(index) else { return nil }
         current = (index, file, foot)
         return (file, foot)
+    }
+}
+
+/// Reads of a log's bytes that go from window to window.
+enum WindowWalk {
+    /// Fills `buffer` with the bytes from `lsn` on: `read` is asked for the part in each window and says how much of it there was. Ends where that is
+    /// less than all. Returns how much was filled.
+    static func fill(
+        _ buffer: UnsafeMutableRawBufferPointer, at lsn: LSN, windowSize: UInt64,
+        _ read: (_ index: UInt64, _ offset: UInt64, _ part: UnsafeMutableRawBufferPointer) throws(WALError) -> Int
+    ) throws(WALError) -> Int {
+        var filled = 0
+        while filled < buffer.count {
+            let position = lsn.rawValue + UInt64(filled)
+            let offset = position % windowSize
+            let count = min(buffer.count - filled, Int(windowSize - offset))
+            // SAFETY: a part of the caller's buffer, which lives through the call.
+            let part = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[filled..<filled + count])
+            let got = unsafe try read(position / windowSize, offset, part)
+            filled += got
+            if got < count { break }
+        }
+        return filled
     }
 }
 

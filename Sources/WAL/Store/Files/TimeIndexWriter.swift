@@ -5,15 +5,16 @@
 struct TimeIndexWriter: Sendable {
     private let paths: LogPaths
     private let fileSystem: any FileSystem
-    private let logID: LogID
+    private let control: ControlFile
+    private var logID: LogID { control.identity.logID }
     private var current: (index: UInt64, file: any File, encoder: TimeIndexEncoder, size: UInt64)?
     private var lastTime: UInt64 = 0
     private var lastLSN = LSN.zero
 
-    init(paths: LogPaths, fileSystem: any FileSystem, logID: LogID) {
+    init(paths: LogPaths, fileSystem: any FileSystem, control: ControlFile) {
         self.paths = paths
         self.fileSystem = fileSystem
-        self.logID = logID
+        self.control = control
     }
 
     /// `durable` is durable at `now` (unix ns). One growing file keeps no index.
@@ -61,6 +62,7 @@ struct TimeIndexWriter: Sendable {
     private mutating func open(_ index: UInt64) throws(WALError) {
         current?.file.close()
         current = nil
+        try control.requireStillThere()
         let file = try fileSystem.open(paths.times(index), .createIfAbsent)
         let existing = try file.bytes(at: 0, count: Int(min(try file.status().size, UInt64(FormatLimits.timesFileMax))))
         if let decoded = try? TimeIndexDecoder.decode(existing, expecting: logID, index: index), decoded.validCount > 0 {
