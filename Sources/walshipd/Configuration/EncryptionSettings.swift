@@ -9,6 +9,8 @@ struct EncryptionSettings: Equatable, Sendable {
     var current: KeySource?
     /// Older keys, which only open what is there.
     var old: [KeySource] = []
+    /// The id of the current key, where a file gives it.
+    private var id: KeyID?
 
     init() {}
 
@@ -21,12 +23,22 @@ struct EncryptionSettings: Equatable, Sendable {
         if let found = try reader.text(.encryptionOldKeyFiles) {
             old = found.text.split(separator: "\n").map { .file(path: String($0), name: found.name, origin: found.origin) }
         }
-        for case .file(let path, let name, let origin) in [current].compactMap({ $0 }) + old { _ = try KeySource.key(inFile: path, name, origin) }
+        for case .file(let path, let name, let origin) in old { _ = try KeySource.key(inFile: path, name, origin) }
+        if case .file(let path, let name, let origin)? = current { id = try KeySource.key(inFile: path, name, origin).id }
     }
 
     /// For what ships: old keys without a current one would end encryption where one line is forgotten.
     func requireCurrent(_ reader: SettingReader) throws(ConfigurationError) {
         if current == nil, !old.isEmpty { throw reader.error(groupOf: .encryptionKeyFile, "old-key-files without a key-file or key-command; name the key for new objects") }
+    }
+
+    /// For `run --check`.
+    var words: String {
+        switch current {
+        case nil: "off: whoever can read the store can read the log"
+        case .file(let path, _, _): "aes-256-gcm, key \(id.map(\.description) ?? "") from \(path)\(old.isEmpty ? "" : ", and \(old.count) older")"
+        case .command: "aes-256-gcm, key from the command\(old.isEmpty ? "" : ", and \(old.count) older")"
+        }
     }
 
     /// The keys, as files and command give them now.
