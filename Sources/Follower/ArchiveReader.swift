@@ -14,18 +14,20 @@ public struct ArchiveReader: Sendable {
     public let line: EpochLine?
     /// Where a pruned archive begins.
     public let floor: FloorDocument?
+    /// What opens encrypted objects.
+    let keys: KeyRing
     let access: ArchiveAccess
 
     /// What a command does that somebody waits for: each request is tried for a minute, then it says what is wrong.
     public static let retryPolicy = RetryPolicy(deadline: 60, delayMax: 10)
 
-    /// Opens the archive of `log` in `store`. Throws `.notFound` where there is none, `.invalid` and `.damaged` for documents that break the
+    /// Opens the archive of `log` in `store`; `keys` open its objects where they are encrypted, and are not needed for anything else. Throws `.notFound` where there is none, `.invalid` and `.damaged` for documents that break the
     /// format, `.gap` where documents of an epoch are missing that was not the last to leave something, and what the store throws when patience ends.
     ///
     /// `traces` says how far names are listed, where the store lists, to notice a newest epoch whose claim and start are both lost. Without a listing the epoch before it
     /// would be taken for the newest: names hold a random id, so nothing else leads there, unless a claim after the next one is there.
     public static func open(
-        store: any ObjectStore, log: LogName, traces: EpochTraces.Depth = .heads,
+        store: any ObjectStore, log: LogName, keys: KeyRing = .none, traces: EpochTraces.Depth = .heads,
         patience: @escaping @Sendable () -> any RetryWait = { RetryTimer(ArchiveReader.retryPolicy) }
     ) async throws(ArchiveError) -> ArchiveReader {
         let layout = Layout(log: log)
@@ -40,7 +42,7 @@ public struct ArchiveReader: Sendable {
         return ArchiveReader(
             layout: layout, log: document, highestClaim: highest,
             line: try await newestLine(access, claims, upTo: highest?.epoch.number ?? 0),
-            floor: try await access.document(FloorDocument.self, layout.floor), access: access)
+            floor: try await access.document(FloorDocument.self, layout.floor), keys: keys, access: access)
     }
 
     /// The highest claim. An epoch is begun only after it was claimed, and claimed only after the one before: what leads past the highest claim says that
@@ -166,6 +168,25 @@ public struct ArchiveReader: Sendable {
         }
         let segment = LSN(lsn.rawValue / log.segmentSize * log.segmentSize)
         return ArchiveWalk(self, line: line, floor: first, start: max(segment, source.start, first), depth: depth)
+    }
+
+    /// Which names the objects of `epoch` have: told once, and not changed. One that was cut short tells nothing.
+    func naming(_ epoch: EpochName) async throws(ArchiveError) -> ObjectNaming {
+        do throws(ArchiveError) {
+            return try await encryption(epoch)?.naming ?? .plain
+        } catch where error.code == .damaged {
+            return .either
+        }
+    }
+
+    /// From where on the objects of `epoch` are encrypted; nil where none is. Throws `.diverged` for another epoch's.
+    func encryption(_ epoch: EpochName) async throws(ArchiveError) -> EncryptionDocument? {
+        let key = layout.encryption(epoch.number)
+        guard let document = try await access.document(EncryptionDocument.self, key) else { return nil }
+        guard document.epoch == epoch else {
+            throw ArchiveError(.diverged, "it is of epoch \(document.epoch), which is not the one that was claimed", key: key)
+        }
+        return document
     }
 
     /// Where an object should lie, and whose.

@@ -99,11 +99,11 @@ public struct ArchiveRecords: AsyncSequence, Sendable {
     }
 }
 
-/// The records of the archive of `log` in `store` from `from` (a record's LSN; nil: the first) to `to` (exclusive; nil: the end).
+/// The records of the archive of `log` in `store`, opened with `keys` where they are encrypted, from `from` (a record's LSN; nil: the first) to `to` (exclusive; nil: the end).
 public func archiveRecords(
-    store: any ObjectStore, log: LogName, from: LSN? = nil, to: LSN? = nil,
+    store: any ObjectStore, log: LogName, keys: KeyRing = .none, from: LSN? = nil, to: LSN? = nil,
     patience: @escaping @Sendable () -> any RetryWait = { RetryTimer(ArchiveReader.retryPolicy) }
 ) -> ArchiveRecords {
     ArchiveRecords(
-        open: { () throws(ArchiveError) in try await ArchiveReader.open(store: store, log: log, patience: patience) }, from: from, to: to)
+        open: { () throws(ArchiveError) in try await ArchiveReader.open(store: store, log: log, keys: keys, patience: patience) }, from: from, to: to)
 }

@@ -19,6 +19,8 @@ public struct ArchiveStatus: Hashable, Sendable {
     public let durable: LSN?
     /// When the head was written, in nanoseconds since 1970-01-01 UTC by the shipper's clock.
     public let headTime: UInt64?
+    /// From where on the objects of the epoch that readers follow are encrypted; nil: none is.
+    public let encryption: EncryptionDocument?
 
     /// Reads it. Throws as `ArchiveReader.open`.
     public static func read(
@@ -28,13 +30,15 @@ public struct ArchiveStatus: Hashable, Sendable {
         let reader = try await ArchiveReader.open(store: store, log: log, patience: patience)
         var head: HeadDocument?
         var firstRecord: LSN?
+        var encryption: EncryptionDocument?
         if let line = reader.line {
             firstRecord = try reader.firstRecord
             head = try await reader.access.head(line.document.epoch.epoch)
+            encryption = try await reader.encryption(line.document.epoch.epoch)
         }
         return ArchiveStatus(
             logID: reader.log.logID, archiveID: reader.log.archiveID, segmentSize: reader.log.segmentSize, claimed: reader.highestClaim,
             epoch: reader.line?.document.epoch.epoch, firstRecord: firstRecord, archived: head?.archived ?? reader.line?.document.epoch.start,
-            durable: head?.durable, headTime: head?.time)
+            durable: head?.durable, headTime: head?.time, encryption: encryption)
     }
 }

@@ -18,6 +18,8 @@ public struct ArchiveWalk: Sendable {
     /// Where the first object of the archive begins.
     private let floor: LSN
     private let depth: Depth
+    /// Which names the objects of the epoch have that was read last.
+    private var names: (epoch: EpochName, naming: ObjectNaming)?
     /// Where the next piece begins.
     public private(set) var position: LSN
 
@@ -37,11 +39,20 @@ public struct ArchiveWalk: Sendable {
     /// patience ends.
     public mutating func next() async throws(ArchiveError) -> ArchivePiece? {
         guard let source = line.source(at: position) else { preconditionFailure("a walk stays in its line") }
+        var naming = try await naming(of: source.epoch)
         var rule = ReadingRule(mustGoOn: source.clip != nil)
         var probe = rule.first
         while true {
             if Task.isCancelled { throw ArchiveError(.cancelled, "cancelled", lsn: position) }
-            let (answer, find) = try await look(probe, source)
+            if probe == .names {
+                let before = naming
+                names = nil
+                naming = try await self.naming(of: source.epoch, known: before)
+                guard case .probe(let next) = rule.found(naming == before ? .absent : .present) else { preconditionFailure("names decide nothing") }
+                probe = next
+                continue
+            }
+            let (answer, find) = try await look(probe, source, naming)
             switch rule.found(answer) {
             case .probe(let next): probe = next
             case .end: return nil
@@ -61,7 +72,7 @@ public struct ArchiveWalk: Sendable {
             case .missing:
                 throw ArchiveError(
                     .gap, "an object is missing: nothing is archived here, although the archive goes on",
-                    key: segmentKeys(source)[0], lsn: position, hint: "restore it from another copy of the archive, or up to this LSN with --at")
+                    key: reader.layout.object(.segment, source.epoch, start: segmentStarts(source)[0], isEncrypted: naming.forms(start: position)[0]), lsn: position, hint: "restore it from another copy of the archive, or up to this LSN with --at")
             case .unproven:
                 throw ArchiveError(
                     .endUnproven, "nothing is archived here, and whether the archive ends here cannot be told: there is no head document, and the store cannot list",
@@ -76,17 +87,26 @@ public struct ArchiveWalk: Sendable {
         case nothing
     }
 
-    private func look(_ probe: ReadingRule.Probe, _ source: EpochLine.Source) async throws(ArchiveError) -> (ReadingRule.Answer, Find) {
+    /// Asked for once an epoch, and again where it is not `known` that some are encrypted.
+    private mutating func naming(of epoch: EpochName, known: ObjectNaming = .plain) async throws(ArchiveError) -> ObjectNaming {
+        if let names, names.epoch == epoch { return names.naming }
+        let naming = known == .plain ? try await reader.naming(epoch) : known
+        names = (epoch, naming)
+        return naming
+    }
+
+    private func look(_ probe: ReadingRule.Probe, _ source: EpochLine.Source, _ naming: ObjectNaming) async throws(ArchiveError) -> (ReadingRule.Answer, Find) {
         let access = reader.access
         switch probe {
         case .segment:
             for start in segmentStarts(source) {
-                if let piece = try await object(.segment, start: start, source) { return (.present, .object(piece)) }
+                if let piece = try await object(.segment, start: start, source, naming) { return (.present, .object(piece)) }
             }
             return (.absent, .nothing)
         case .tail(let level):
-            guard let piece = try await object(.tail(level: level), start: position, source) else { return (.absent, .nothing) }
+            guard let piece = try await object(.tail(level: level), start: position, source, naming) else { return (.absent, .nothing) }
             return (.present, .object(piece))
+        case .names: preconditionFailure("the walk knows names itself")
         case .gap:
             let key = reader.layout.gap(source.epoch, start: position)
             guard let gap = try await access.document(GapDocument.self, key) else { return (.absent, .nothing) }
@@ -112,10 +132,6 @@ public struct ArchiveWalk: Sendable {
         return floor > start && floor <= position ? [start, floor] : [start]
     }
 
-    private func segmentKeys(_ source: EpochLine.Source) -> [ObjectKey] {
-        segmentStarts(source).map { reader.layout.segment(source.epoch, start: $0) }
-    }
-
     private func isAnythingPast(_ source: EpochLine.Source) async throws(ArchiveError) -> ReadingRule.Answer {
         for prefix in [reader.layout.segments(source.epoch), reader.layout.tails(source.epoch), reader.layout.gaps(source.epoch)] {
             guard let keys = try await reader.access.list(prefix) else { return .unsupported }
@@ -129,16 +145,25 @@ public struct ArchiveWalk: Sendable {
         return .absent
     }
 
-    private func object(_ kind: ObjectMetadata.Kind, start: LSN, _ source: EpochLine.Source) async throws(ArchiveError) -> ArchivePiece? {
-        let identity = reader.identity(kind, source.epoch, start: start)
+    private func object(
+        _ kind: ObjectMetadata.Kind, start: LSN, _ source: EpochLine.Source, _ naming: ObjectNaming
+    ) async throws(ArchiveError) -> ArchivePiece? {
+        for isEncrypted in naming.forms(start: start) {
+            if let piece = try await object(reader.identity(kind, source.epoch, start: start), isEncrypted, source) { return piece }
+        }
+        return nil
+    }
+
+    private func object(_ identity: ObjectIdentity, _ isEncrypted: Bool, _ source: EpochLine.Source) async throws(ArchiveError) -> ArchivePiece? {
+        let start = identity.start
         let found: (metadata: ObjectMetadata, raw: [UInt8])?
         switch depth {
         case .metadata:
-            found = try await readingAgain { () throws(ArchiveError) in try await fetchMetadata(identity).map { ($0, []) } }
-        case .whole: found = try await readingAgain { () throws(ArchiveError) in try await fetch(identity) }
+            found = try await readingAgain { () throws(ArchiveError) in try await fetchMetadata(identity, isEncrypted).map { ($0, []) } }
+        case .whole: found = try await readingAgain { () throws(ArchiveError) in try await fetch(identity, isEncrypted) }
         }
         guard let found else { return nil }
-        let key = reader.layout.object(identity)
+        let key = reader.layout.object(identity, isEncrypted: isEncrypted)
         try check(found.metadata, key: key, source)
         let end = source.clip.map { min($0, found.metadata.end) } ?? found.metadata.end
         guard depth == .whole else { return ArchivePiece(range: position..<end, bytes: [], metadata: found.metadata, key: key) }
@@ -148,15 +173,18 @@ public struct ArchiveWalk: Sendable {
         return ArchivePiece(range: position..<end, bytes: bytes, metadata: found.metadata, key: key)
     }
 
-    private func fetch(_ identity: ObjectIdentity) async throws(ArchiveError) -> (ObjectMetadata, [UInt8])? {
-        let layout = reader.layout
-        guard let bytes = try await reader.access.bytes(layout.object(identity), limit: ArchiveLimits.objectSizeMax) else { return nil }
-        let decoded = try await OffPool.run { () throws(ArchiveError) in try ObjectDecoder.decode(bytes, identity, in: layout) }
+    private func fetch(_ identity: ObjectIdentity, _ isEncrypted: Bool) async throws(ArchiveError) -> (ObjectMetadata, [UInt8])? {
+        let (layout, keys) = (reader.layout, reader.keys)
+        let key = layout.object(identity, isEncrypted: isEncrypted)
+        guard let bytes = try await reader.access.bytes(key, limit: ArchiveLimits.objectSizeMax) else { return nil }
+        let decoded = try await OffPool.run { () throws(ArchiveError) in
+            try ObjectDecoder.decode(bytes, identity, isEncrypted: isEncrypted, in: layout, keys: keys)
+        }
         return (decoded.metadata, decoded.raw)
     }
 
-    private func fetchMetadata(_ identity: ObjectIdentity) async throws(ArchiveError) -> ObjectMetadata? {
-        let key = reader.layout.object(identity)
+    private func fetchMetadata(_ identity: ObjectIdentity, _ isEncrypted: Bool) async throws(ArchiveError) -> ObjectMetadata? {
+        let key = reader.layout.object(identity, isEncrypted: isEncrypted)
         var size = ObjectDecoder.prefixSize
         while true {
             guard let prefix = try await reader.access.bytes(key, range: 0..<UInt64(size), limit: ArchiveLimits.objectSizeMax) else { return nil }

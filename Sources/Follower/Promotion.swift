@@ -13,9 +13,12 @@ public struct Promotion: Sendable {
     public struct Destination: Sendable {
         public let store: any ObjectStore
         public let log: LogName
-        public init(store: any ObjectStore, log: LogName) {
+        /// What opens its encrypted objects.
+        public let keys: KeyRing
+        public init(store: any ObjectStore, log: LogName, keys: KeyRing = .none) {
             self.store = store
             self.log = log
+            self.keys = keys
         }
     }
 
@@ -300,7 +303,7 @@ public struct Promotion: Sendable {
 
     /// Opens an archive. Throws `.diverged` where it is another log's.
     private func open(_ destination: Destination, _ candidate: LogPromotion.Candidate?) async throws(ArchiveError) -> ArchiveReader {
-        let reader = try await ArchiveReader.open(store: destination.store, log: destination.log, patience: patience)
+        let reader = try await ArchiveReader.open(store: destination.store, log: destination.log, keys: destination.keys, patience: patience)
         guard let candidate else { return reader }
         guard reader.log.logID == candidate.logID, reader.log.segmentSize == UInt64(candidate.segmentSize) else {
             throw ArchiveError(

@@ -1,7 +1,7 @@
 /// What to look for next at one LSN of one epoch, as a value without any I/O: the reading rule of `docs/format/archive.md` §6.
 ///
 /// The caller performs the probe it is given and says what it found; the rule answers with the next probe or with what is true. It
-/// ends after at most nineteen probes.
+/// ends after at most twenty-seven probes.
 struct ReadingRule: Hashable, Sendable {
     /// One look at the archive, always at the same LSN.
     enum Probe: Hashable, Sendable {
@@ -9,6 +9,8 @@ struct ReadingRule: Hashable, Sendable {
         case segment
         /// The tail object of this level that begins there.
         case tail(level: Int)
+        /// Whether the epoch's objects have other names since it was last asked: encryption was turned on.
+        case names
         /// The gap document that begins there.
         case gap
         /// Whether the archive was pruned past it.
@@ -49,12 +51,14 @@ struct ReadingRule: Hashable, Sendable {
 
     private static let levels = 0...3
     private static let order: [Probe] =
-        [.segment] + levels.reversed().map { .tail(level: $0) } + [.segment, .gap, .floor]
+        [.segment] + levels.reversed().map { .tail(level: $0) } + [.segment, .names, .gap, .floor]
 
     /// Something must be here: a later epoch of the line begins past this LSN, or a head or a listing said so.
     private var isDenied: Bool
     /// The second reading, begun after the end was denied.
     private var isSecond = false
+    /// Names change once.
+    private var hasNewNames = false
     private var index = 0
     private var isAtHead = false
     private var isAtListing = false
@@ -72,6 +76,12 @@ struct ReadingRule: Hashable, Sendable {
         if isAtHead { return headSaid(answer) }
         switch (ReadingRule.order[index], answer) {
         case (_, .absent): break
+        case (.names, _):
+            if !hasNewNames {
+                hasNewNames = true
+                index = 0
+                return .probe(ReadingRule.order[0])
+            }
         case (.gap, _): return .givenUp
         case (.floor, _): return .pruned
         default: return .read

@@ -71,11 +71,14 @@ public struct Restore: Sendable {
     /// Restores into `directory`, which must be missing (its parent exists) or empty. On return the log is durable there: a replica, readable, and
     /// writable after `promote`. On an error there is no log, and what was written has been removed.
     ///
-    /// `progress` is told after each object. Throws `ArchiveError` as `plan`, and `WALError`: `.notALog` for a directory that is not empty,
+    /// `progress` is told after each object. Throws `ArchiveError` as `plan`, and `.keyMissing` before anything is written where an object needs a key that
+    /// the reader does not have, and `WALError`: `.notALog` for a directory that is not empty,
     /// `.corruption` where a frame does not verify, and what files throw.
     public func run(into directory: String, progress: (Progress) -> Void = { _ in }) async throws -> Summary {
         let began = ContinuousClock.now
         let plan = try await plan()
+        // Said before anything is downloaded or written.
+        if let id = plan.keys.sorted(by: { "\($0)" < "\($1)" }).first(where: { !reader.keys.contains($0) }) { throw reader.keys.missing(id) }
         let work = Work(
             try ReplicaWriter.create(
                 directory: directory, logID: plan.logID, segmentSize: Int(plan.segmentSize), start: plan.start))

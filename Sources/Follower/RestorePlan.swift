@@ -20,6 +20,9 @@ public struct RestorePlan: Hashable, Sendable {
     public internal(set) var records: UInt64 = 0
     /// Bytes of the objects, compressed, as they are downloaded.
     public internal(set) var objectBytes: UInt64 = 0
+    /// Objects that are encrypted, and the keys that open them.
+    public internal(set) var encrypted = 0
+    public internal(set) var keys: Set<KeyID> = []
     /// The history of writers that the restored log gets: each epoch with the LSN at which it begins.
     public internal(set) var epochs: [Epoch] = []
 
@@ -29,6 +32,10 @@ public struct RestorePlan: Hashable, Sendable {
     mutating func add(_ piece: ArchivePiece) {
         if piece.metadata.kind == .segment { segments += 1 } else { tails += 1 }
         objectBytes += piece.metadata.objectSize
+        if let seal = piece.metadata.seal {
+            encrypted += 1
+            keys.insert(seal.keyID)
+        }
         if let found = piece.metadata.records { records += found.count }
         end = piece.range.upperBound
     }

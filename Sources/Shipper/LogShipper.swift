@@ -40,7 +40,7 @@ public final class LogShipper: Sendable {
         self.time = time
         self.attach = attach
         self.logger = logger
-        board = StatusBoard(ShipperStatus(url: url, slot: slot), logger: logger)
+        board = StatusBoard(ShipperStatus(url: url, slot: slot, encryption: settings.keys.current?.id), logger: logger)
     }
 
     /// How it stands now.
@@ -52,6 +52,11 @@ public final class LogShipper: Sendable {
     /// Ships until `finish` is called and done. Failures that can pass are tried again for as long as it takes; others are thrown, and so is
     /// `.archive(.cancelled)` when the task is cancelled: the slot is then as after a crash, and the next run goes on from it.
     public func run() async throws(ShipperError) {
+        if let key = settings.keys.current {
+            logger.info("objects are encrypted", metadata: ["key": "\(key.id)"])
+        } else {
+            logger.notice("objects are not encrypted")
+        }
         do throws(ShipperError) {
             try await ship()
             board.enter(.ended)
@@ -135,16 +140,22 @@ public final class LogShipper: Sendable {
         let patience: @Sendable () -> any RetryWait = { ShipperPatience(delayMax: delayMax, time: time, board: board) }
         let access = ArchiveAccess(store: store, layout: layout, patience: patience)
         let claims = Claims(store: store, layout: layout, settle: settings.claimSettle.inSeconds, patience: patience)
-        let session = try await SessionOpening(
+        var session = try await SessionOpening(
             facts: facts, slot: slot, access: access, claims: claims, worker: worker, time: time, probesAgain: probesAgain,
             host: ProcessName.host
         ).open()
+        session.keys = settings.keys
+        let encryption = EncryptionAgreement(session: session, access: access, keys: settings.keys)
+        session.naming = try await agree { () throws(ArchiveError) in try await encryption.find() }
         let compared = try await ArchiveComparison(session: session, facts: facts, reader: reader, access: access, worker: worker)
             .run(slot.state)
+        session.naming = try await agree { [naming = session.naming] () throws(ArchiveError) in
+            try await encryption.begin(after: naming, archived: compared.slot.archived, time: time.now())
+        }
         let preparation: ObjectPreparation
         do throws(ArchiveError) {
             if compared.hasAdopted, let error = FencingLook.error(try await claims.look(session.epoch), session.epoch, layout) { throw error }
-            preparation = try ObjectPreparation(reader: reader, level: settings.compressionLevel)
+            preparation = try ObjectPreparation(reader: reader, level: settings.compressionLevel, key: settings.keys.current)
         } catch {
             throw .archive(error)
         }
@@ -160,9 +171,17 @@ public final class LogShipper: Sendable {
             "compared with the archive", metadata: ["epoch": "\(session.epoch)", "archived": "\(state.archived)", "durable": "\(facts.durable)"])
         let run = ShipRun(
             session: session, slot: slot, sidecar: sidecar, incarnation: facts.incarnation, access: access,
-            publisher: Publisher(store: store, layout: layout, patience: patience), claims: claims, preparation: preparation,
+            publisher: Publisher(store: store, layout: layout, keys: settings.keys, patience: patience), claims: claims, preparation: preparation,
             worker: worker, board: board, time: time, logger: logger, pollInterval: pollInterval)
         return try await run.run(plan(state, facts, compared), end: end)
+    }
+
+    private func agree(_ body: () async throws(ArchiveError) -> ObjectNaming) async throws(ShipperError) -> ObjectNaming {
+        do throws(ArchiveError) {
+            return try await body()
+        } catch {
+            throw .archive(error)
+        }
     }
 
     private func plan(_ state: SlotState, _ facts: LogFacts, _ compared: ArchiveComparison.Outcome) -> ShipPlan {

@@ -1,16 +1,16 @@
 import Archive
 import WAL
 
-/// Makes objects from the log: reads a range, verifies every frame of it, compresses. Blocks; runs on the worker's heavy lane.
+/// Makes objects from the log: reads a range, verifies every frame of it, compresses, encrypts where there is a key. Blocks; runs on the worker's heavy lane.
 final class ObjectPreparation: Sendable {
     private let reader: LogReader
     private let encoder: ObjectEncoder
     private let level: Int
 
-    init(reader: LogReader, level: Int) throws(ArchiveError) {
+    init(reader: LogReader, level: Int, key: MasterKey?) throws(ArchiveError) {
         self.reader = reader
         self.level = level
-        encoder = try ObjectEncoder()
+        encoder = try ObjectEncoder(key: key)
     }
 
     /// `.log(.corruption)` for a damaged log: it is never archived as if it were whole.

@@ -210,16 +210,16 @@ struct ShipRun: Sendable {
         await event { () async throws(ShipperError) in .segmentArchived(try await archive(object)) }
     }
 
-    /// Stores the object and looks at the claim: only then it counts as archived.
+    /// Stores the object and looks at the claim: only then it counts as archived. Returns the metadata of what is there, which may be an earlier attempt's.
     private func archive(_ object: EncodedObject) async throws(ShipperError) -> ObjectMetadata {
         do throws(ArchiveError) {
-            _ = try await publisher.publish(object)
+            let published = try await publisher.publish(object)
             try await requireOurs()
+            board.archived(object)
+            return published.metadata
         } catch {
             throw .archive(error)
         }
-        board.archived(object)
-        return object.metadata
     }
 
     private func requireOurs() async throws(ArchiveError) {
@@ -247,15 +247,18 @@ struct ShipRun: Sendable {
             var position = segment.lowerBound
             while position < segment.upperBound {
                 starts.append(position)
-                guard let found = try await access.metadata(.tail(level: 0), session.epoch, start: position) else { break }
+                guard let found = try await access.metadata(
+                    .tail(level: 0), session.epoch, start: position, session.naming) else { break }
                 position = found.end
             }
             for start in starts.reversed() {
                 // However long it takes: each deletion comes after a look of its own.
                 try await requireOurs()
                 for level in (0...ShipperLimits.tailLevelMax).reversed() {
-                    let key = access.layout.tail(session.epoch, level: level, start: start)
-                    try await access.retrying { () throws(ArchiveError) in try await access.store.delete(key) }
+                    for isEncrypted in session.naming.leftovers(segment: segment.lowerBound) {
+                        let key = access.layout.tail(session.epoch, level: level, start: start, isEncrypted: isEncrypted)
+                        try await access.retrying { () throws(ArchiveError) in try await access.store.delete(key) }
+                    }
                 }
             }
         } catch where error.code == .cancelled || error.code == .fenced {
@@ -270,15 +273,19 @@ struct ShipRun: Sendable {
     private func truncate(before lsn: LSN, newest: (start: LSN, size: UInt64?)?) async throws(ShipperError) -> Event {
         guard let newest else { return .truncated }
         do throws(ArchiveError) {
-            let key = access.layout.segment(session.epoch, start: newest.start)
+            let keys = access.layout.names(.segment, session.epoch, start: newest.start, session.naming)
             for attempt in 1... {
-                let found = try await access.retrying { () throws(ArchiveError) in try await access.store.head(key) }
-                if let found, newest.size.map({ $0 == found.size }) ?? true { break }
+                var sizes: [UInt64] = []
+                for key in keys {
+                    let found = try await access.retrying { () throws(ArchiveError) in try await access.store.head(key) }
+                    if let found { sizes.append(found.size) }
+                }
+                if newest.size.map(sizes.contains) ?? !sizes.isEmpty { break }
                 // One reply may be wrong.
                 guard attempt >= ArchiveLimits.damagedReads else { continue }
                 throw ArchiveError(
-                    .gap, "an object that was acknowledged is \(found == nil ? "gone" : "of another size now"); nothing local was removed",
-                    key: key, lsn: newest.start, hint: "look at the store; start again to ship it anew from the log")
+                    .gap, "an object that was acknowledged is \(sizes.isEmpty ? "gone" : "of another size now"); nothing local was removed",
+                    key: keys[0], lsn: newest.start, hint: "look at the store; start again to ship it anew from the log")
             }
             // Last, so that nothing comes between it and the truncation.
             try await requireOurs()

@@ -1,3 +1,5 @@
+public import Archive
+
 /// How one log is shipped to one destination.
 public struct ShipperSettings: Hashable, Sendable {
     /// The open segment's new bytes are shipped at most this often, from 10 ms; nil: whole segments only, and the rest at the end.
@@ -19,6 +21,8 @@ public struct ShipperSettings: Hashable, Sendable {
     public var isImmutable = false
     /// Whether the store is probed although the slot remembers what it can do.
     public var probesAgain = false
+    /// With a current key new objects are encrypted with it; the others open what is there.
+    public var keys = KeyRing.none
 
     public init() {}
 }

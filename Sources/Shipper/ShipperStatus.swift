@@ -19,6 +19,8 @@ public struct ShipperStatus: Hashable, Sendable {
     /// Without credentials.
     public var url: String
     public var slot: String
+    /// The key that new objects are encrypted with; nil: they are not.
+    public var encryption: KeyID?
     public var state = State.starting
     /// What has gone wrong last; nil once a request has succeeded again.
     public var lastError: String?
@@ -39,8 +41,9 @@ public struct ShipperStatus: Hashable, Sendable {
     public var lagBytes: UInt64 { durable > archived ? durable.distance(from: archived) : 0 }
     public var lagSeconds: Double { Double(lagNanoseconds) / 1e9 }
 
-    init(url: String, slot: String) {
+    init(url: String, slot: String, encryption: KeyID? = nil) {
         self.url = url
         self.slot = slot
+        self.encryption = encryption
     }
 }

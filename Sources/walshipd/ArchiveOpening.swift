@@ -4,22 +4,27 @@ import Logging
 
 /// An archive that was named on the command line: its store and the log's name in it.
 ///
-/// Connection settings and credentials come from the environment (`WALSHIPD_HTTP_…`, `WALSHIPD_S3_…`, `AWS_…`), as for `walshipd run`.
+/// Connection settings, credentials and keys come from the environment (`WALSHIPD_HTTP_…`, `WALSHIPD_S3_…`, `WALSHIPD_ENCRYPTION_…`, `AWS_…`), as for `walshipd run`.
 struct ArchiveOpening {
     let store: any ObjectStore
     let log: Archive.LogName
     /// Without credentials.
     let url: String
+    /// What opens its encrypted objects.
+    let keys: KeyRing
 
     /// Nothing is sent yet. Throws `.invalid` and `.unsupported` for a URL that cannot be used.
-    init(_ argument: String, _ options: S3Options, environment: [String: String] = ProcessInfo.processInfo.environment) throws {
+    init(
+        _ argument: String, _ options: S3Options, _ keyOptions: KeyOptions, environment: [String: String] = ProcessInfo.processInfo.environment
+    ) async throws {
         let url = try ArchiveURL(argument)
-        let reader = SettingReader(flags: options.flags, environment: environment, file: nil)
+        let reader = SettingReader(flags: options.flags.merging(keyOptions.flags) { $1 }, environment: environment, file: nil)
         let factory = StoreFactory(
             http: try HTTPSettings(from: reader), s3: try S3Settings(from: reader), logger: StderrLogHandler.logger(level: .warning),
             environment: environment)
         store = try factory.store(for: url.store)
         log = url.logName
         self.url = url.text
+        keys = try await EncryptionSettings(from: reader).keys()
     }
 }

@@ -15,7 +15,7 @@ struct WalshipD: AsyncParsableCommand {
         subcommands: subcommands)
 
     /// Every subcommand, in the order in which help shows them: run, serve, append, cat, restore, promote, verify, flush, slots,
-    /// status, demo. A command is registered when it does its work.
+    /// status, key, demo. A command is registered when it does its work.
     static let subcommands: [any ParsableCommand.Type] = [
         RunCommand.self,
         ServeCommand.self,
@@ -27,6 +27,7 @@ struct WalshipD: AsyncParsableCommand {
         FlushCommand.self,
         SlotsCommand.self,
         StatusCommand.self,
+        KeyCommand.self,
         DemoCommand.self,
     ]
 

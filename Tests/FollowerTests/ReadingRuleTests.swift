@@ -14,11 +14,13 @@ import Testing
         /// Nil: the store cannot list.
         var listsMore: Bool?
         var mustGoOn: Bool
+        var hasNewNames = false
 
         func answer(_ probe: ReadingRule.Probe) -> ReadingRule.Answer {
             switch probe {
             case .segment: hasSegment ? .present : .absent
             case .tail(let level): tails.contains(level) ? .present : .absent
+            case .names: hasNewNames ? .present : .absent
             case .gap: hasGap ? .present : .absent
             case .floor: isPruned ? .present : .absent
             case .head: headDenies.map { $0 ? .present : .atEnd } ?? .absent
@@ -63,11 +65,16 @@ import Testing
         return (.unproven, probes)
     }
 
-    @Test func everyPlaceGivesItsVerdictAfterAtMostNineteenProbes() {
+    @Test func everyPlaceGivesItsVerdictAfterAtMostTwentySevenProbes() {
         for place in Self.places {
             let (verdict, probes) = run { _ in place }
             #expect(verdict == place.expected, "\(place): \(probes)")
-            #expect(probes.count <= 19)
+            #expect(probes.count <= 20)
+            // New names are believed once, however often they are told.
+            var renamed = place
+            renamed.hasNewNames = true
+            let (again, more) = run { _ in renamed }
+            #expect(again == place.expected && more.count <= 27)
         }
     }
 
@@ -80,7 +87,7 @@ import Testing
         let empty = Place(hasSegment: false, tails: [], hasGap: false, isPruned: false, headDenies: false, listsMore: nil, mustGoOn: false)
         #expect(
             run { _ in empty }.probes == [
-                .segment, .tail(level: 3), .tail(level: 2), .tail(level: 1), .tail(level: 0), .segment, .gap, .floor, .head,
+                .segment, .tail(level: 3), .tail(level: 2), .tail(level: 1), .tail(level: 0), .segment, .names, .gap, .floor, .head,
             ])
     }
 
@@ -88,7 +95,7 @@ import Testing
     /// probe of the second reading is never taken for missing unless it came after it was asked for twice.
     @Test func whatComesWhileTheHeadIsReadIsFound() {
         let before = Place(hasSegment: false, tails: [], hasGap: false, isPruned: false, headDenies: true, listsMore: nil, mustGoOn: false)
-        for arrival in 0...13 {
+        for arrival in 0...14 {
             for (segment, tails) in [(true, []), (false, [0])] as [(Bool, Set<Int>)] {
                 var after = before
                 after.hasSegment = segment
@@ -97,6 +104,17 @@ import Testing
                 #expect(verdict == .read, "arrival at probe \(arrival)")
             }
         }
+    }
+
+    /// Encryption is turned on while somebody reads: what comes with it is found under its new name.
+    @Test func whatComesUnderANewNameIsFound() {
+        let before = Place(hasSegment: false, tails: [], hasGap: false, isPruned: false, headDenies: false, listsMore: nil, mustGoOn: false)
+        var told = before
+        told.hasNewNames = true
+        var after = before
+        after.tails = [0]
+        let (verdict, probes) = run { $0 < 6 ? before : $0 == 6 ? told : after }
+        #expect(probes[6] == .names && probes[7] == .segment && verdict == .read)
     }
 
     @Test func aTailThatTurnsIntoItsSegmentIsNeverMissed() {

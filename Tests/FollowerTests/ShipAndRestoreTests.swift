@@ -15,6 +15,18 @@ import WAL
         try await withTemporaryDirectory { try await shipAndRestoreAcrossAPromotion($0, MemoryObjectStore()) }
     }
 
+    /// Encrypted from the beginning, or since some moment, with one key all the time or another one each time.
+    @Test(arguments: [[1, 1, 1], [1, 2, 3], [0, 1, 1], [0, 1, 2], [0, 0, 1]]) func encrypted(keys: [UInt8]) async throws {
+        let masters = (1...3).map { MasterKey(bytes: [UInt8](repeating: $0, count: 32)) }
+        let rings = keys.map { number in
+            number == 0 ? KeyRing.none : KeyRing(current: masters[Int(number) - 1], others: Array(masters.prefix(Int(number) - 1)))
+        }
+        let store = MemoryObjectStore()
+        try await withTemporaryDirectory { try await shipAndRestoreAcrossAPromotion($0, store, rings) }
+        #expect(store.contents.keys.contains { $0.path.hasSuffix(".zst.enc") })
+        if keys[0] > 0 { #expect(!store.contents.keys.contains { $0.path.hasSuffix(".zst") }) }
+    }
+
     @Test func overADirectory() async throws {
         try await withTemporaryDirectory { try await shipAndRestoreAcrossAPromotion($0, DirectoryStore(root: $0 + "/archive")) }
     }
@@ -37,29 +49,33 @@ import WAL
         return try HTTPStore(base: url + "/base", settings: settings)
     }
 
-    private func shipAndRestoreAcrossAPromotion(_ scratch: String, _ store: any ObjectStore) async throws {
+    /// `rings`: what is shipped with first, second and after the promotion. The last one opens everything.
+    private func shipAndRestoreAcrossAPromotion(
+        _ scratch: String, _ store: any ObjectStore, _ rings: [KeyRing] = [.none, .none, .none]
+    ) async throws {
+        let last = rings[2]
         var expected: [LSN: [UInt8]] = [:]
         try write(to: scratch + "/log", records: 0..<120, seed: 1, into: &expected)
-        try await ship(scratch + "/log", to: store)
+        try await ship(scratch + "/log", to: store, rings[0])
         // More, in a segment that is shipped in part already.
         try write(to: scratch + "/log", records: 120..<150, seed: 2, into: &expected)
-        try await ship(scratch + "/log", to: store)
+        try await ship(scratch + "/log", to: store, rings[1])
         #expect(try truncatedHead(scratch + "/log") > .zero)
 
-        try await restore(store, to: scratch + "/replica")
+        try await restore(store, to: scratch + "/replica", last)
         #expect(try records(scratch + "/replica") == expected)
         let promotion = Promotion(
-            directory: scratch + "/replica", destinations: [Promotion.Destination(store: store, log: Self.name)], fork: nil,
+            directory: scratch + "/replica", destinations: [Promotion.Destination(store: store, log: Self.name, keys: last)], fork: nil,
             settle: 0.001)
         #expect(try await promotion.run().epoch.number == 2)
         try write(to: scratch + "/replica", records: 150..<260, seed: 3, into: &expected)
-        try await ship(scratch + "/replica", to: store)
+        try await ship(scratch + "/replica", to: store, last)
 
         // The machine that everybody thought was gone writes on: it is told, and nothing of it is archived.
         try write(to: scratch + "/log", records: 0..<40, seed: 4, into: &expected, keeping: false)
-        await #expect(throws: ShipperError.self) { try await ship(scratch + "/log", to: store) }
+        await #expect(throws: ShipperError.self) { try await ship(scratch + "/log", to: store, last) }
 
-        try await restore(store, to: scratch + "/second")
+        try await restore(store, to: scratch + "/second", last)
         #expect(try records(scratch + "/second") == expected)
     }
 
@@ -76,8 +92,9 @@ import WAL
         try log.close()
     }
 
-    private func ship(_ directory: String, to store: any ObjectStore) async throws {
+    private func ship(_ directory: String, to store: any ObjectStore, _ keys: KeyRing) async throws {
         var settings = ShipperSettings()
+        settings.keys = keys
         settings.claimSettle = .milliseconds(1)
         settings.retryDelayMax = .milliseconds(20)
         let shipper = LogShipper(
@@ -86,8 +103,8 @@ import WAL
         try await shipper.runOnce(timeout: .seconds(60))
     }
 
-    private func restore(_ store: any ObjectStore, to directory: String) async throws {
-        _ = try await Restore(ArchiveReader.open(store: store, log: Self.name)).run(into: directory)
+    private func restore(_ store: any ObjectStore, to directory: String, _ keys: KeyRing) async throws {
+        _ = try await Restore(ArchiveReader.open(store: store, log: Self.name, keys: keys)).run(into: directory)
     }
 
     private func truncatedHead(_ directory: String) throws -> LSN {

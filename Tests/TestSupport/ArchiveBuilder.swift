@@ -15,11 +15,12 @@ package final class ArchiveBuilder {
     private static let time: UInt64 = 1_767_225_600_000_000_000
 
     /// Attaches to the log in `directory` and begins its archive, or goes on with one whose current epoch has begun there (by a promotion).
-    package init(store: any ObjectStore, name: String = "orders", directory: String, start: LSN = .zero) async throws {
+    /// With `master` everything is encrypted.
+    package init(store: any ObjectStore, name: String = "orders", directory: String, start: LSN = .zero, sealing master: MasterKey? = nil) async throws {
         self.store = store
         layout = Layout(log: LogName(name)!)
         reader = try LogReader.open(directory: directory)
-        encoder = try ObjectEncoder()
+        encoder = try ObjectEncoder(key: master)
         let epochs = try reader.epochs
         epoch = EpochName(epochs.current)
         let key = layout.logDocument
@@ -40,6 +41,9 @@ package final class ArchiveBuilder {
             let startKey = layout.start(epoch.number)
             let document = try StartDocument(decoding: try await store.get(startKey, range: nil, limit: 1 << 20), key: startKey)
             epochStart = document.epoch.start!
+        }
+        if let master {
+            try await put(EncryptionDocument(epoch: epoch, from: epochStart, keyID: master.id, time: Self.time), layout.encryption(epoch.number))
         }
     }
 
@@ -100,7 +104,7 @@ package final class ArchiveBuilder {
             timeIndex: verified.times.map { .init(time: $0.nanoseconds, lsn: $0.lsn) })
         let encoded = try encoder.encode(verified.bytes, metadata, level: 1)
         preceding[kind] = encoded.metadata.rawDigest
-        let key = layout.object(encoded.metadata.identity)
+        let key = layout.object(encoded.metadata)
         try await store.replace(key, encoded.bytes)
         return key
     }

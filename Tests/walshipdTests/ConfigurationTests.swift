@@ -380,7 +380,7 @@ import Testing
         // What is commented out as an example can be uncommented.
         let examples = [
             "ca-file: ", "proxy: ", "headers:", "  - \"X-Team", "username: ", "password-file: ", "bearer-token-file: ",
-            "endpoint: ", "region: ", "credentials-file: ", "profile: ",
+            "endpoint: ", "region: ", "credentials-file: ", "profile: ", "key-file: ", "key-command: ", "old-key-files:", "  - /etc/walshipd/key",
         ]
         var all: [String] = []
         for line in text.split(separator: "\n").map(String.init) {
@@ -389,7 +389,7 @@ import Testing
         }
         let keys: Set<SettingKey> = [
             .httpCAFile, .httpProxy, .httpHeaders, .httpUsername, .httpPasswordFile, .httpBearerTokenFile,
-            .s3Endpoint, .s3Region, .s3CredentialsFile, .s3Profile,
+            .s3Endpoint, .s3Region, .s3CredentialsFile, .s3Profile, .encryptionKeyFile, .encryptionKeyCommand, .encryptionOldKeyFiles,
         ]
         #expect(try keys.isSubset(of: ConfigurationFile.parse(all.joined(separator: "\n"), path: path).settings.keys))
     }

@@ -11,11 +11,19 @@ public struct ObjectNaming: Hashable, Sendable {
     }
 
     public static let plain = ObjectNaming(encryptedFrom: nil)
+    /// Where encryption.json was cut short: it is not known, and both names are asked for.
+    public static let either = ObjectNaming(encryptedFrom: ArchiveLimits.lsnMax)
 
     /// Whether the object that begins at `start` is encrypted: what may be, in the order in which it is looked for.
     public func forms(start: LSN) -> [Bool] {
         guard let encryptedFrom else { return [false] }
         return start >= encryptedFrom ? [true] : [false, true]
+    }
+
+    /// What may lie at any position of the segment that begins at `segment`: also uploads that arrived late, after encryption was turned on, which nobody reads.
+    public func leftovers(segment: LSN) -> [Bool] {
+        guard let encryptedFrom else { return [false] }
+        return segment > encryptedFrom ? [true] : [false, true]
     }
 }
 

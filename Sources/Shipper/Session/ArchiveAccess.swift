@@ -66,6 +66,22 @@ struct ArchiveAccess: Sendable {
         }
     }
 
+    /// Which names the objects of an epoch have. Throws `.diverged` for an encryption.json of another epoch.
+    func naming(_ epoch: EpochName) async throws(ArchiveError) -> ObjectNaming {
+        let key = layout.encryption(epoch.number)
+        do throws(ArchiveError) {
+            guard let document = try await document(EncryptionDocument.self, at: key) else { return .plain }
+            guard document.epoch == epoch else {
+                throw ArchiveError(
+                    .diverged, "encryption.json is of epoch \(document.epoch), not of \(epoch)", key: key,
+                    hint: "another writer has been here; nothing was changed")
+            }
+            return document.naming
+        } catch where error.code == .damaged {
+            return .either
+        }
+    }
+
     /// Creates a document, or finds one there; returns what is there then. One that was cut short is replaced.
     func createOnce<Document: ArchiveDocument>(
         _ document: Document, at key: ObjectKey
@@ -90,13 +106,17 @@ struct ArchiveAccess: Sendable {
 
     /// The metadata of the object at a computable name; nil where nothing is, or something that was cut short or fails its own checks.
     /// Its content is not read.
-    func metadata(_ kind: ObjectMetadata.Kind, _ epoch: EpochName, start: LSN) async throws(ArchiveError) -> ObjectMetadata? {
-        let key = layout.object(kind, epoch, start: start)
-        do throws(ArchiveError) {
-            return try await readingAgain { () throws(ArchiveError) in try await readMetadata(key, start: start) }
-        } catch where error.code == .damaged {
-            return nil
+    func metadata(
+        _ kind: ObjectMetadata.Kind, _ epoch: EpochName, start: LSN, _ naming: ObjectNaming
+    ) async throws(ArchiveError) -> ObjectMetadata? {
+        for key in layout.names(kind, epoch, start: start, naming) {
+            do throws(ArchiveError) {
+                if let found = try await readingAgain({ () throws(ArchiveError) in try await readMetadata(key, start: start) }) { return found }
+            } catch where error.code == .damaged {
+                continue
+            }
         }
+        return nil
     }
 
     private func readMetadata(_ key: ObjectKey, start: LSN) async throws(ArchiveError) -> ObjectMetadata? {

@@ -90,7 +90,7 @@ struct ArchiveComparison {
         guard position > session.epochStart else { return }
         let before = max(session.epochStart, LSN(position.rawValue - size))
         let found = try await archive { () throws(ArchiveError) in
-            try await access.metadata(.segment, session.epoch, start: before)
+            try await access.metadata(.segment, session.epoch, start: before, session.naming)
         }
         guard let found, found.end == position else {
             throw .behind(missing: before, head: facts.head, message: "this log has not been archived here up to where it begins")
@@ -106,12 +106,12 @@ struct ArchiveComparison {
         var isBehind = false
         while true {
             let found = try await archive { () throws(ArchiveError) in
-                try await access.metadata(.segment, session.epoch, start: start)
+                try await access.metadata(.segment, session.epoch, start: start, session.naming)
             }
             if let found {
                 if start == last.range.lowerBound, found.rawDigest.bytes != last.digest || found.end != last.range.upperBound {
                     throw .archive(ArchiveError(
-                        .diverged, "the newest object is not the one that was archived", key: access.layout.segment(session.epoch, start: start),
+                        .diverged, "the newest object is not the one that was archived", key: access.layout.object(found),
                         lsn: start, hint: "somebody has written here; nothing was changed"))
                 }
                 guard isBehind else { return false }
@@ -188,7 +188,13 @@ struct ArchiveComparison {
     /// The object at a computable name, if its range and bytes are the log's. Nil: nothing is there, or something that fails its own
     /// checks, which is replaced when its turn comes.
     private func adoptable(_ kind: ObjectMetadata.Kind, _ start: LSN) async throws(ShipperError) -> ObjectMetadata? {
-        let key = access.layout.object(kind, session.epoch, start: start)
+        for key in access.layout.names(kind, session.epoch, start: start, session.naming) {
+            if let found = try await adoptable(kind, start, at: key) { return found }
+        }
+        return nil
+    }
+
+    private func adoptable(_ kind: ObjectMetadata.Kind, _ start: LSN, at key: ObjectKey) async throws(ShipperError) -> ObjectMetadata? {
         let found: ObjectDecoder.Decoded?
         do throws(ArchiveError) {
             found = try await readingAgain { () throws(ArchiveError) in try await decoded(key, start) }
@@ -230,8 +236,9 @@ struct ArchiveComparison {
 
     private func decoded(_ key: ObjectKey, _ start: LSN) async throws(ArchiveError) -> ObjectDecoder.Decoded? {
         guard let bytes = try await access.bytes(key, limit: ArchiveLimits.objectSizeMax) else { return nil }
+        let session = session
         return try await worker.value(.heavy) {
-            Result { () throws(ArchiveError) in try ObjectDecoder.decode(bytes, key: key, start: start) }
+            Result { () throws(ArchiveError) in try ObjectDecoder.decode(bytes, key: key, start: start, keys: session.keys) }
         }.get()
     }
 

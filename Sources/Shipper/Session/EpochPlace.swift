@@ -50,17 +50,18 @@ struct EpochPlace {
     /// How far the parent can be read without a hole. Its head document is where the walk begins: all below that is there.
     private func contiguousEnd(of epoch: EpochName, from start: LSN, _ head: HeadDocument?) async throws(ArchiveError) -> LSN {
         let size = facts.segmentSize
+        let naming = try await access.naming(epoch)
         var end = start
         if let head { end = max(end, head.checkpoint) }
         while true {
             let segment = max(LSN(end.rawValue / size * size), start)
-            if let found = try await access.metadata(.segment, epoch, start: segment), found.end > end {
+            if let found = try await access.metadata(.segment, epoch, start: segment, naming), found.end > end {
                 end = found.end
                 continue
             }
             var next: LSN?
             for level in (0...ShipperLimits.tailLevelMax).reversed() where next == nil {
-                next = try await access.metadata(.tail(level: level), epoch, start: end)?.end
+                next = try await access.metadata(.tail(level: level), epoch, start: end, naming)?.end
             }
             guard let next, next > end else { return end }
             end = next

@@ -10,6 +10,10 @@ struct ShipSession: Sendable {
     let epochStart: LSN
     /// For each object's metadata: every epoch whose frames may be in it, the last one `epoch`.
     let ancestry: [Epoch]
+    /// Which names the epoch's objects have.
+    var naming = ObjectNaming.plain
+    /// What new objects are encrypted with, and what opens those that are there.
+    var keys = KeyRing.none
 }
 
 /// What the local log looked like when a session was opened.

@@ -24,6 +24,7 @@ struct CatCommand: AsyncParsableCommand {
     var archive: String?
 
     @OptionGroup var s3: S3Options
+    @OptionGroup var keys: KeyOptions
 
     @Option(
         help: ArgumentHelp("The LSN of the first record to print (default: the head of the log). Past the end nothing is printed.", valueName: "lsn"),
@@ -48,7 +49,7 @@ struct CatCommand: AsyncParsableCommand {
     mutating func run() async throws {
         var printer = RecordPrinter(output: .standard, format: format)
         do {
-            if let archive { try await print(try ArchiveOpening(archive, s3), &printer) }
+            if let archive { try await print(try await ArchiveOpening(archive, s3, keys), &printer) }
             if let log { try print(log, &printer) }
         } catch let error as WALError where error.isBrokenPipe {
             throw error
@@ -61,7 +62,7 @@ struct CatCommand: AsyncParsableCommand {
     }
 
     private func print(_ archive: ArchiveOpening, _ printer: inout RecordPrinter) async throws {
-        for try await (lsn, data) in archiveRecords(store: archive.store, log: archive.log, from: from, to: to) {
+        for try await (lsn, data) in archiveRecords(store: archive.store, log: archive.log, keys: archive.keys, from: from, to: to) {
             try printer.print(lsn, data.span)
         }
     }

@@ -28,6 +28,7 @@ struct PromoteCommand: AsyncParsableCommand {
     var archive: [String] = []
 
     @OptionGroup var s3: S3Options
+    @OptionGroup var keys: KeyOptions
 
     @Option(help: ArgumentHelp("Begin the new epoch at this LSN, the replica's end, whatever the archive holds.", valueName: "lsn"), transform: LSNText.parse)
     var at: LSN?
@@ -43,12 +44,12 @@ struct PromoteCommand: AsyncParsableCommand {
         if try LogReader.isVacant(directory: log) { throw CommandError(.notFound, "there is no log in \(log); check --log") }
         var destinations: [Promotion.Destination] = []
         for argument in archive {
-            let opening = try ArchiveOpening(argument, s3)
+            let opening = try await ArchiveOpening(argument, s3, keys)
             // Nothing is written to a place that is no archive.
             _ = try await ArchiveReader.open(store: opening.store, log: opening.log)
             // How claims are made exclusive depends on what the store can do.
             _ = try await opening.store.probe(prefix: Layout(log: opening.log).probe)
-            destinations.append(Promotion.Destination(store: opening.store, log: opening.log))
+            destinations.append(Promotion.Destination(store: opening.store, log: opening.log, keys: opening.keys))
         }
         let outcome = try await Promotion(directory: log, destinations: destinations, fork: at).run()
         var words = outcome.wasReplica ? "promoted: " : "is no replica, nothing to do: "

@@ -15,7 +15,10 @@ struct RestoreCommand: AsyncParsableCommand {
             With --at, every record whose LSN is at or below the given one is restored, the record at that LSN included; a batch is restored only \
             if its last record is. Without, all that is archived, up to the last whole record or batch.
 
-            Exit codes: 3 for a gap, a missing or damaged object or an end that cannot be proven; 5 where there is no archive, or nothing at the \
+            Encrypted objects need the keys that they were encrypted with: --key-file, or encryption.key-file and the like in the environment; --plan says which, and \
+            needs none.
+
+            Exit codes: 2 where a key is missing; 3 for a gap, a missing or damaged object or an end that cannot be proven; 5 where there is no archive, or nothing at the \
             LSN; 6 where storage cannot be reached.
             """)
 
@@ -23,6 +26,7 @@ struct RestoreCommand: AsyncParsableCommand {
     var archive: String
 
     @OptionGroup var s3: S3Options
+    @OptionGroup var keys: KeyOptions
 
     @Option(help: ArgumentHelp("The directory to restore into: missing or empty.", valueName: "dir"))
     var to: String?
@@ -39,8 +43,8 @@ struct RestoreCommand: AsyncParsableCommand {
     }
 
     mutating func run() async throws {
-        let opening = try ArchiveOpening(archive, s3)
-        let reader = try await ArchiveReader.open(store: opening.store, log: opening.log, traces: .objects)
+        let opening = try await ArchiveOpening(archive, s3, keys)
+        let reader = try await ArchiveReader.open(store: opening.store, log: opening.log, keys: opening.keys, traces: .objects)
         let restore = Restore(reader, target: at.map { .through($0) } ?? .everything)
         if plan { return try print(try await restore.plan()) }
         guard let to else { preconditionFailure("validated") }
@@ -65,6 +69,8 @@ struct RestoreCommand: AsyncParsableCommand {
             "start_lsn \(plan.start)", "end_lsn \(plan.end)", "segments \(plan.segments)", "tails \(plan.tails)", "bytes \(plan.rawBytes)",
             "object_bytes \(plan.objectBytes)",
         ]
+        if plan.encrypted > 0 { lines.append("encrypted \(plan.encrypted)") }
+        for key in plan.keys.map(\.description).sorted() { lines.append("key \(key)") }
         for epoch in plan.epochs { lines.append("epoch \(epoch.number) \(epoch.id) from \(epoch.start)") }
         for line in lines { try Output.standard.write(line: line) }
     }

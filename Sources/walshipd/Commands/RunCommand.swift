@@ -29,6 +29,7 @@ struct RunCommand: AsyncParsableCommand {
     var archive: String?
 
     @OptionGroup var s3: S3Options
+    @OptionGroup var keys: KeyOptions
 
     @Flag(help: "Ship up to what is durable now, the open segment's tail included, truncate what is settled, and end.")
     var once = false
@@ -82,7 +83,7 @@ struct RunCommand: AsyncParsableCommand {
         ]
         let loaded = try RunSettings.load(
             path: config, environment: ProcessInfo.processInfo.environment,
-            flags: flags.compactMapValues { $0 }.merging(s3.flags) { $1 })
+            flags: flags.compactMapValues { $0 }.merging(s3.flags) { $1 }.merging(keys.flags) { $1 })
         let settings = loaded.settings
         let logger = StderrLogHandler.logger(level: settings.logLevel)
         if check {
@@ -98,7 +99,7 @@ struct RunCommand: AsyncParsableCommand {
         if needed > allowed {
             logger.warning("\(needed) descriptors may be needed and \(allowed) are allowed; raise the limit (LimitNOFILE= in the unit, ulimit -Hn)")
         }
-        let service = try ShippingService(settings: settings, once: once ? timeout ?? Self.timeoutDefault : nil, logger: logger)
+        let service = try await ShippingService(settings: settings, once: once ? timeout ?? Self.timeoutDefault : nil, logger: logger)
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(
                 services: [

@@ -20,6 +20,7 @@ struct StatusCommand: AsyncParsableCommand {
     var archive: String?
 
     @OptionGroup var s3: S3Options
+    @OptionGroup var keys: KeyOptions
 
     @Flag(help: "Print JSON.")
     var json = false
@@ -37,7 +38,7 @@ struct StatusCommand: AsyncParsableCommand {
             try Output.standard.write(line: json ? status.json.text : status.table)
         }
         if let archive {
-            let opening = try ArchiveOpening(archive, s3)
+            let opening = try await ArchiveOpening(archive, s3, keys)
             let status = try await ArchiveStatus.read(store: opening.store, log: opening.log)
             try Output.standard.write(line: json ? status.json(url: opening.url).text : status.table(url: opening.url))
         }

@@ -74,6 +74,8 @@ struct ConfigurationFile: Sendable {
             settings[setting] = Value(text: try text(of: node, setting, scope), line: node.mark?.line)
             return
         }
+        // A section of comments only is empty, and fine.
+        if node.null != nil, Self.isSection(key, in: scope) { return }
         if let mapping = node.mapping, Self.isSection(key, in: scope) {
             for (innerKey, value) in mapping {
                 let full = key + "." + (try name(of: innerKey, in: scope.prefix + key))
@@ -112,22 +114,26 @@ struct ConfigurationFile: Sendable {
 
     private func text(of node: Node, _ setting: SettingKey, _ scope: Scope) throws(ConfigurationError) -> String {
         let key = scope.prefix + setting.rawValue
-        if setting == .httpHeaders { return try headerLines(node, key) }
+        switch setting {
+        case .httpHeaders: return try lines(node, key, each: "\"Name: value\" line", "in quotes because of the colon")
+        case .encryptionOldKeyFiles: return try lines(node, key, each: "path", "without line breaks")
+        default: break
+        }
         guard let scalar = node.scalar, node.null == nil, !scalar.string.isEmpty else {
             throw error(key, node, "expected a single value; remove the key to keep its default")
         }
         return scalar.string
     }
 
-    /// A sequence of `Name: value` lines, joined as the environment gives them.
-    private func headerLines(_ node: Node, _ key: String) throws(ConfigurationError) -> String {
+    /// A sequence of lines, joined as the environment gives them.
+    private func lines(_ node: Node, _ key: String, each what: String, _ how: String) throws(ConfigurationError) -> String {
         guard let sequence = node.sequence else {
-            throw error(key, node, "expected a list of \"Name: value\" lines")
+            throw error(key, node, "expected a list of \(what)s")
         }
         var lines: [String] = []
         for item in sequence {
             guard let line = item.scalar?.string, !line.contains("\n") else {
-                throw error(key, item, "expected one \"Name: value\" line, in quotes because of the colon")
+                throw error(key, item, "expected one \(what), \(how)")
             }
             lines.append(line)
         }

@@ -16,6 +16,7 @@ struct DestinationSettings: Equatable, Sendable {
     var retry = RetrySettings()
     var http = HTTPSettings()
     var s3 = S3Settings()
+    var encryption = EncryptionSettings()
 
     /// With every setting at its default.
     init(name: String? = nil, base: StoreURL) {
@@ -29,6 +30,8 @@ struct DestinationSettings: Equatable, Sendable {
         retry = try RetrySettings(from: reader)
         http = try HTTPSettings(from: reader)
         s3 = try S3Settings(from: reader)
+        encryption = try EncryptionSettings(from: reader)
+        try encryption.requireCurrent(reader)
     }
 
     func archive(of log: LogSettings) -> ArchiveURL { base.archive(of: log.name) }

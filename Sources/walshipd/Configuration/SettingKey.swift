@@ -36,6 +36,10 @@ enum SettingKey: String, CaseIterable, Sendable {
     case s3CredentialsFile = "s3.credentials-file"
     case s3Profile = "s3.profile"
 
+    case encryptionKeyFile = "encryption.key-file"
+    case encryptionKeyCommand = "encryption.key-command"
+    case encryptionOldKeyFiles = "encryption.old-key-files"
+
     case logLevel = "log.level"
     case shutdownDeadline = "shutdown-deadline"
 
@@ -51,6 +55,7 @@ enum SettingKey: String, CaseIterable, Sendable {
         // configuration file is read by more people than a secret should be.
         case .httpPassword, .httpBearerToken: [.environment]
         case .s3Addressing, .s3Payload, .s3CredentialsFile, .s3Profile: [.file, .destination, .environment]
+        case .encryptionKeyCommand: [.file, .destination, .environment]
         case .httpUsername, .httpPasswordFile, .httpBearerTokenFile, .httpHeaders: [.file, .destination, .environment]
         default: [.file, .destination, .environment, .flag]
         }
@@ -59,7 +64,8 @@ enum SettingKey: String, CaseIterable, Sendable {
     /// Settings that mean something only together: an entry of `destinations` that has one of them has them all, so that one
     /// destination's user is never paired with another's password.
     static let groups: [Set<SettingKey>] = [
-        [.httpUsername, .httpPassword, .httpPasswordFile, .httpBearerToken, .httpBearerTokenFile]
+        [.httpUsername, .httpPassword, .httpPasswordFile, .httpBearerToken, .httpBearerTokenFile],
+        [.encryptionKeyFile, .encryptionKeyCommand, .encryptionOldKeyFiles],
     ]
 
     /// The setting and those that go with it.
@@ -68,7 +74,8 @@ enum SettingKey: String, CaseIterable, Sendable {
     /// Whether the value must never be shown.
     var isSecret: Bool {
         switch self {
-        case .httpPassword, .httpBearerToken, .httpHeaders: true
+        // A command may name a token.
+        case .httpPassword, .httpBearerToken, .httpHeaders, .encryptionKeyCommand: true
         default: false
         }
     }
@@ -88,6 +95,7 @@ enum SettingKey: String, CaseIterable, Sendable {
         switch self {
         case .s3Endpoint: "--endpoint"
         case .s3Region: "--region"
+        case .encryptionKeyFile, .encryptionOldKeyFiles: "--key-file"
         default: "--" + rawValue.replacing(".", with: "-")
         }
     }

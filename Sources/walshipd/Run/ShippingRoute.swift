@@ -3,10 +3,12 @@ import Logging
 import ServiceLifecycle
 import Shipper
 
-/// A destination and its store, which all logs share.
+/// A destination, its store and its keys, which all logs share.
 struct ShippingDestination: Sendable {
     var settings: DestinationSettings
     var store: any ObjectStore
+    /// Read once, at the start.
+    var keys: KeyRing
 }
 
 /// One log on its way to one destination, with the end within a deadline.
@@ -19,9 +21,11 @@ struct ShippingRoute: Sendable {
         var logger = logger
         logger[metadataKey: "archive"] = "\(archive)"
         self.logger = logger
+        var shipping = ShipperSettings(destination.settings)
+        shipping.keys = destination.keys
         shipper = LogShipper(
             directory: log.path, name: log.name, slot: destination.settings.slotName(of: log), url: archive.text, store: destination.store,
-            settings: ShipperSettings(destination.settings), logger: logger)
+            settings: shipping, logger: logger)
     }
 
     var status: ShipperStatus { shipper.status }

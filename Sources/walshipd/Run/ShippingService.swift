@@ -12,7 +12,8 @@ struct ShippingService: Service {
     private let shutdownDeadline: Duration
     private let logger: Logger
 
-    init(settings: RunSettings, once: Duration?, logger: Logger) throws(ArchiveError) {
+    /// Reads keys, and runs the commands that give them: throws `ConfigurationError` where one cannot be had, and `ArchiveError` for URLs that cannot be used.
+    init(settings: RunSettings, once: Duration?, logger: Logger) async throws {
         self.once = once
         self.logger = logger
         shutdownDeadline = settings.shutdownDeadline
@@ -22,7 +23,8 @@ struct ShippingService: Service {
         for destination in settings.destinations {
             // One store a destination: its connections are shared by the logs, and no other destination waits for one of them.
             let factory = StoreFactory(destination, logs: settings.patterns.isEmpty ? settings.logs.count : RunLimits.logsMax, logger: logger)
-            destinations.append(ShippingDestination(settings: destination, store: try factory.store(for: destination.base)))
+            destinations.append(ShippingDestination(
+                settings: destination, store: try factory.store(for: destination.base), keys: try await destination.encryption.keys()))
         }
         self.destinations = destinations
     }

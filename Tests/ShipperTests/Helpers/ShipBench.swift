@@ -91,11 +91,11 @@ final class ShipBench: Sendable {
         }
     }
 
-    static func archived(_ contents: [ObjectKey: [UInt8]]) throws -> Archived {
+    static func archived(_ contents: [ObjectKey: [UInt8]], keys: KeyRing = .none) throws -> Archived {
         var archived = Archived()
-        for (key, bytes) in contents.sorted(by: { $0.key < $1.key }) where key.path.hasSuffix(".zst") {
-            let start = LSN(UInt64(key.path.split(separator: "/").last!.dropLast(4))!)
-            archived.objects.append(try ObjectDecoder.decode(bytes, key: key, start: start))
+        for (key, bytes) in contents.sorted(by: { $0.key < $1.key }) where key.path.hasSuffix(".zst") || key.path.hasSuffix(".enc") {
+            let start = LSN(UInt64(key.path.split(separator: "/").last!.prefix(20))!)
+            archived.objects.append(try ObjectDecoder.decode(bytes, key: key, start: start, keys: keys))
         }
         return archived
     }

@@ -48,7 +48,7 @@ struct RunPlan {
             ("bandwidth", ship.bandwidthLimit.map { "\($0) per second for all uploads together" } ?? "not limited"),
             ("truncation", "\(ship.settle == .zero ? "at once" : "\(DurationText.format(ship.settle)) after the acknowledgement"), \(ship.retain) bytes stay"),
             ("immutable", ship.immutable ? "yes: nothing is replaced or deleted, no head documents, the probe leaves its objects" : "no"),
-            ("encryption", "off: whoever can read the store can read the log"),
+            ("encryption", destination.encryption.words),
         ]
         switch destination.base.place {
         case .directory: break

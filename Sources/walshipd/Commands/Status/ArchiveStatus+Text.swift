@@ -18,6 +18,8 @@ extension ArchiveStatus {
             ("archived_lsn", .lsn(archived)),
             ("durable_lsn", .lsn(durable)),
             ("head_time", .optional(headTime) { .string("\($0)") }),
+            ("encrypted_from_lsn", .lsn(encryption?.from)),
+            ("encryption_key", .optional(encryption?.keyID) { .string("\($0)") }),
         ])
     }
 
@@ -31,6 +33,7 @@ extension ArchiveStatus {
             ("epoch", epoch.map { "\($0.number) (\($0.id))" } ?? "none has begun"),
             ("first record", firstRecord.map { "\($0)" } ?? "none"),
             ("archived", archived.map { "at least up to \($0)" } ?? "nothing yet"),
+            ("encryption", encryption.map { "aes-256-gcm from LSN \($0.from) on, begun with key \($0.keyID)" } ?? "off"),
         ]
         return rows.map { row in row.0 + String(repeating: " ", count: 14 - row.0.count) + row.1 }.joined(separator: "\n")
     }
