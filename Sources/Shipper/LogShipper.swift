@@ -120,6 +120,34 @@ public final class LogShipper: Sendable {
             try sidecar.takeSlot(slotName) { () throws(WALError) in try SlotReservation.initial(reader) }
         }
         defer { slot.close() }
+        let watch = BacklogWatch(
+            sidecar: sidecar, slot: slot, plan: try backlogPlan(UInt64(reader.segmentSize)), worker: worker, board: board, time: time,
+            logger: logger)
+        let result = await withTaskGroup(of: Result<Void, ShipperError>?.self) { group in
+            group.addTask {
+                await watch.run()
+                return nil
+            }
+            group.addTask {
+                do throws(ShipperError) {
+                    return .success(try await self.sessions(sidecar, slot, worker))
+                } catch {
+                    await self.holdToLimit(after: error)
+                    return .failure(error)
+                }
+            }
+            while let ended = await group.next() {
+                // The watch ends only when it is cancelled.
+                guard let ended else { continue }
+                group.cancelAll()
+                return ended
+            }
+            preconditionFailure("the sessions end with a result")
+        }
+        try result.get()
+    }
+
+    private func sessions(_ sidecar: LogSidecar, _ slot: DestinationSlot, _ worker: LogWorker) async throws(ShipperError) {
         var probesAgain = settings.probesAgain
         while true {
             let ending = try await session(sidecar, slot, worker, probesAgain: probesAgain)
@@ -128,10 +156,32 @@ public final class LogShipper: Sendable {
         }
     }
 
+    /// A destination that cannot go on still fills the disk: where there is a limit it is held to until somebody wants this to end.
+    private func holdToLimit(after error: ShipperError) async {
+        guard settings.maxLocalBytes != nil, !error.isCancelled else { return }
+        board.enter(.stopped, error: error.description)
+        while !end.isAsked, !Task.isCancelled {
+            // Cancelled: the loop ends.
+            try? await Task.sleep(for: .nanoseconds(ShipperLimits.pollInterval))
+        }
+    }
+
+    private func backlogPlan(_ segmentSize: UInt64) throws(ShipperError) -> BacklogPlan {
+        let minimum = BacklogPlan.limitMin(segmentSize: segmentSize)
+        if let limit = settings.maxLocalBytes, limit < minimum { throw .backlogLimitTooSmall(bytes: limit, minimum: minimum) }
+        board.update { status in
+            status.segmentSize = segmentSize
+            status.backlogPolicy = settings.maxLocalBytes == nil ? nil : settings.backlogPolicy
+        }
+        return BacklogPlan(segmentSize: segmentSize, policy: settings.backlogPolicy, limit: settings.maxLocalBytes)
+    }
+
     private func session(
         _ sidecar: LogSidecar, _ slot: DestinationSlot, _ worker: LogWorker, probesAgain: Bool
     ) async throws(ShipperError) -> ShipRun.Ending {
         let reader = sidecar.reader
+        // What is given up from here on makes this session one of the past.
+        let giveUps = slot.giveUps
         let facts = try await worker.perform(.light) { () throws(ShipperError) in try LogFacts(reader) }
         // What --once ships is decided before the archive is asked anything.
         if end.isAsked { _ = end.take(durable: facts.durable) }
@@ -147,8 +197,12 @@ public final class LogShipper: Sendable {
         session.keys = settings.keys
         let encryption = EncryptionAgreement(session: session, access: access, keys: settings.keys)
         session.naming = try await agree { () throws(ArchiveError) in try await encryption.find() }
-        let compared = try await ArchiveComparison(session: session, facts: facts, reader: reader, access: access, worker: worker)
-            .run(slot.state)
+        let publication = GapPublication(
+            session: session, facts: facts, slot: slot, access: access, claims: claims, worker: worker, logger: logger)
+        try await publication.run()
+        let compared = try await ArchiveComparison(
+            session: session, facts: facts, reader: reader, access: access, worker: worker, now: time.now()
+        ).run(slot.state)
         session.naming = try await agree { [naming = session.naming] () throws(ArchiveError) in
             try await encryption.begin(after: naming, archived: compared.slot.archived, time: time.now())
         }
@@ -160,20 +214,33 @@ public final class LogShipper: Sendable {
             throw .archive(error)
         }
         if compared.slot != slot.state {
-            try await worker.run(.light) { () throws(WALError) in
-                try slot.update { state in state = compared.slot }
+            let isCurrent = try await worker.run(.light) { () throws(WALError) in
+                try slot.update(since: giveUps) { state in state = compared.slot }
             }
+            guard isCurrent else { return .openAgain }
+            for gap in compared.slot.gaps { report(gap) }
+            try await publication.run()
         }
         let state = slot.state
+        guard slot.giveUps == giveUps, state.gaps.isEmpty else { return .openAgain }
         board.update { $0.capabilities = StoreCapabilities(rawValue: state.capabilities) }
         board.enter(.shipping)
         logger.info(
             "compared with the archive", metadata: ["epoch": "\(session.epoch)", "archived": "\(state.archived)", "durable": "\(facts.durable)"])
         let run = ShipRun(
-            session: session, slot: slot, sidecar: sidecar, incarnation: facts.incarnation, access: access,
+            session: session, slot: slot, sidecar: sidecar, incarnation: facts.incarnation, giveUps: giveUps, access: access,
             publisher: Publisher(store: store, layout: layout, keys: settings.keys, patience: patience), claims: claims, preparation: preparation,
             worker: worker, board: board, time: time, logger: logger, pollInterval: pollInterval)
         return try await run.run(plan(state, facts, compared), end: end)
+    }
+
+    /// A range that neither the archive nor the log has.
+    private func report(_ gap: SlotGap) {
+        board.gaveUp(gap.range)
+        logger.error(
+            "a range is neither in the archive nor in the log", metadata: [
+                "from": "\(gap.range.lowerBound)", "to": "\(gap.range.upperBound)", "reason": "\(gap.reason)",
+            ])
     }
 
     private func agree(_ body: () async throws(ArchiveError) -> ObjectNaming) async throws(ShipperError) -> ObjectNaming {

@@ -2,12 +2,13 @@ import Archive
 import Synchronization
 import WAL
 
-/// Where the blocking work of one shipper is done, one thing at a time on each of two lanes: reading and compressing on the one, the slot and the
-/// watermarks, which must not wait behind a large segment, on the other. The threads are those of `WorkerPool`. Any task.
+/// Where the blocking work of one shipper is done, one thing at a time on each of three lanes: reading and compressing; the slot and the
+/// watermarks, which must not wait behind a large segment; and the watch over the backlog, which waits for neither. The threads are those of `WorkerPool`. Any task.
 final class LogWorker: Sendable {
-    enum Lane: Sendable { case heavy, light }
+    enum Lane: Sendable { case heavy, light, watch }
     private let heavy = SerialLane(WorkerPool.heavy)
     private let light = SerialLane(WorkerPool.light)
+    private let watch = SerialLane(WorkerPool.watch)
 
     /// Runs `body` to its end; cancelling does not cut it. What it waits for is the local disk.
     func run<T: Sendable>(
@@ -29,7 +30,12 @@ final class LogWorker: Sendable {
     }
 
     func value<T: Sendable>(_ lane: Lane, _ body: @escaping @Sendable () -> T) async -> T {
-        let lane = lane == .heavy ? heavy : light
+        let lane =
+            switch lane {
+            case .heavy: heavy
+            case .light: light
+            case .watch: watch
+            }
         return await withCheckedContinuation { continuation in
             lane.submit { continuation.resume(returning: body()) }
         }

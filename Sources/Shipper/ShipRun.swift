@@ -11,6 +11,8 @@ struct ShipRun: Sendable {
     let slot: DestinationSlot
     let sidecar: LogSidecar
     let incarnation: Incarnation
+    /// What `slot.giveUps` was when this began: once something is given up beside it, the plan is of no use any more.
+    let giveUps: UInt64
     let access: ArchiveAccess
     let publisher: Publisher
     let claims: Claims
@@ -24,7 +26,7 @@ struct ShipRun: Sendable {
 
     enum Ending: Sendable {
         case finished
-        /// The log was opened anew, or a hole was filled: the session is to be opened again.
+        /// The log was opened anew, something was given up, or a hole was filled: the session is to be opened again.
         case openAgain
     }
 
@@ -36,7 +38,7 @@ struct ShipRun: Sendable {
         case tailArchived(ObjectMetadata, level: Int)
         case tailsRemoved
         case headWritten(LSN)
-        case truncated
+        case truncated(LSN)
         case failed(ShipperError)
     }
 
@@ -60,8 +62,8 @@ struct ShipRun: Sendable {
         var plan: ShipPlan
         /// Digest of the last segment that was prepared.
         var chain: Bytes16?
-        /// Bytes of the newest acknowledged segment object, where this run made it.
-        var newest: (start: LSN, size: UInt64)?
+        /// Bytes of acknowledged segment objects that this run made and has not looked at again, by their start.
+        var sizes: [LSN: UInt64] = [:]
         /// The time of the last acknowledgement, where the slot is to be told.
         var acknowledgedAt: UInt64?
     }
@@ -75,12 +77,12 @@ struct ShipRun: Sendable {
             if loop.plan.isFinished { return .finished }
             if actions.contains(.compareAgain) { return .openAgain }
             // What a crash must not forget is on disk before anything is sent.
-            if actions.contains(where: isRecorded) { try await record(loop) }
+            if actions.contains(where: isRecorded), try await !record(loop) { return .openAgain }
             for action in actions { begin(action, loop, &group) }
             guard let event = await group.next() else { preconditionFailure("somebody always looks at the log") }
             if case .looked(let durable, let now) = event {
                 if Task.isCancelled { throw .archive(ArchiveError(.cancelled, "cancelled")) }
-                if now != incarnation { return .openAgain }
+                if now != incarnation || slot.giveUps != giveUps { return .openAgain }
                 loop.plan.observe(durable: durable, now: time.monotonic())
                 group.addTask { [pollInterval] in
                     do {
@@ -90,8 +92,8 @@ struct ShipRun: Sendable {
                     }
                     return await look()
                 }
-            } else {
-                try await take(event, &loop, &group)
+            } else if try await !take(event, &loop, &group) {
+                return .openAgain
             }
         }
     }
@@ -103,18 +105,20 @@ struct ShipRun: Sendable {
         }
     }
 
-    private func record(_ loop: Loop) async throws(ShipperError) {
+    /// False, nothing having been written, where something was given up since this run began.
+    private func record(_ loop: Loop) async throws(ShipperError) -> Bool {
         let plan = loop.plan
-        let (slot, acknowledgedAt) = (slot, loop.acknowledgedAt)
-        try await worker.run(.light) { () throws(WALError) in
-            try slot.update { state in
+        let (slot, giveUps, acknowledgedAt) = (slot, giveUps, loop.acknowledgedAt)
+        return try await worker.run(.light) { () throws(WALError) in
+            try slot.update(since: giveUps) { state in
                 plan.record(in: &state)
                 if let acknowledgedAt { state.lastAcknowledged = acknowledgedAt }
             }
         }
     }
 
-    private func take(_ event: Event, _ loop: inout Loop, _ group: inout TaskGroup<Event>) async throws(ShipperError) {
+    /// False where the session is to be opened again.
+    private func take(_ event: Event, _ loop: inout Loop, _ group: inout TaskGroup<Event>) async throws(ShipperError) -> Bool {
         let now = time.monotonic()
         switch event {
         case .looked: preconditionFailure("looks are taken by the loop")
@@ -122,27 +126,30 @@ struct ShipRun: Sendable {
             loop.chain = object.metadata.rawDigest.bytes
             loop.plan.segmentPrepared(object.metadata.start..<object.metadata.end)
             // The slot says what was started before it is sent.
-            try await record(loop)
+            guard try await record(loop) else { return false }
             group.addTask { await uploadSegment(object) }
         case .segmentArchived(let metadata):
             let before = loop.plan.checkpoint
             loop.plan.segmentAcknowledged(metadata.start..<metadata.end, digest: metadata.rawDigest.bytes, now: now)
-            guard loop.plan.checkpoint > before else { return }
-            if loop.plan.lastSegment?.range.lowerBound == metadata.start { loop.newest = (metadata.start, metadata.objectSize) }
+            if loop.sizes.count < ShipperLimits.rememberedSizesMax { loop.sizes[metadata.start] = metadata.objectSize }
+            guard loop.plan.checkpoint > before else { return true }
             loop.acknowledgedAt = time.now()
-            try await record(loop)
+            guard try await record(loop) else { return false }
             logger.debug("archived", metadata: ["checkpoint": "\(loop.plan.checkpoint)"])
         case .tailArchived(let metadata, let level):
             loop.plan.tailAcknowledged(metadata.start..<metadata.end, level: level, digest: metadata.rawDigest.bytes, now: now)
             loop.acknowledgedAt = time.now()
-            try await record(loop)
+            return try await record(loop)
         case .tailsRemoved:
             loop.plan.tailsRemoved()
-            try await record(loop)
+            return try await record(loop)
         case .headWritten(let archived): loop.plan.headWasWritten(archived: archived, now: now)
-        case .truncated: loop.plan.truncated()
+        case .truncated(let end):
+            loop.sizes = loop.sizes.filter { $0.key >= end }
+            loop.plan.truncated()
         case .failed(let error): throw error
         }
+        return true
     }
 
     // MARK: Child tasks
@@ -169,11 +176,16 @@ struct ShipRun: Sendable {
                     try await writeHead(archived: archived, checkpoint: checkpoint, durable: durable)
                 }
             }
-        case .truncate(let lsn):
-            let newest = loop.plan.lastSegment.map { last in
-                (start: last.range.lowerBound, size: loop.newest?.start == last.range.lowerBound ? loop.newest?.size : nil)
+        case .truncate(let range):
+            let truncation = ShippedTruncation(
+                range: range, objectsStart: loop.plan.objectsStart, sizes: loop.sizes, session: session, slot: slot, sidecar: sidecar,
+                access: access, publisher: publisher, claims: claims, preparation: preparation, worker: worker, board: board, logger: logger)
+            group.addTask {
+                await event { () async throws(ShipperError) in
+                    try await truncation.run()
+                    return .truncated(range.upperBound)
+                }
             }
-            group.addTask { await event { () async throws(ShipperError) in try await truncate(before: lsn, newest: newest) } }
         case .compareAgain: preconditionFailure("the loop ends with it")
         }
     }
@@ -267,38 +279,5 @@ struct ShipRun: Sendable {
             logger.warning("tails of an archived segment stay where they are", metadata: ["reason": "\(error)"])
         }
         return .tailsRemoved
-    }
-
-    /// The look before anything local goes: the claim is ours, and the newest object that was acknowledged is there.
-    private func truncate(before lsn: LSN, newest: (start: LSN, size: UInt64?)?) async throws(ShipperError) -> Event {
-        guard let newest else { return .truncated }
-        do throws(ArchiveError) {
-            let keys = access.layout.names(.segment, session.epoch, start: newest.start, session.naming)
-            for attempt in 1... {
-                var sizes: [UInt64] = []
-                for key in keys {
-                    let found = try await access.retrying { () throws(ArchiveError) in try await access.store.head(key) }
-                    if let found { sizes.append(found.size) }
-                }
-                if newest.size.map(sizes.contains) ?? !sizes.isEmpty { break }
-                // One reply may be wrong.
-                guard attempt >= ArchiveLimits.damagedReads else { continue }
-                throw ArchiveError(
-                    .gap, "an object that was acknowledged is \(sizes.isEmpty ? "gone" : "of another size now"); nothing local was removed",
-                    key: keys[0], lsn: newest.start, hint: "look at the store; start again to ship it anew from the log")
-            }
-            // Last, so that nothing comes between it and the truncation.
-            try await requireOurs()
-        } catch {
-            throw .archive(error)
-        }
-        let (slot, sidecar) = (slot, sidecar)
-        let head = try await worker.run(.light) { () throws(WALError) in
-            // Truncation goes by the lower half of the slot, so both are to say the same.
-            try slot.settle()
-            return try sidecar.truncateBefore(lsn)
-        }
-        logger.debug("truncated", metadata: ["head": "\(head)"])
-        return .truncated
     }
 }

@@ -11,9 +11,8 @@ public enum ShipperError: Error, Hashable, Sendable {
     case archive(ArchiveError)
     /// The log cannot be read, or its slot cannot be written.
     case log(WALError)
-    /// The archive lacks what the slot says was acknowledged, or begins after what the log still has: from `missing` on, and the
-    /// log begins at `head`.
-    case behind(missing: LSN, head: LSN, message: String)
+    /// A backlog limit that is below what a log of such segments needs.
+    case backlogLimitTooSmall(bytes: UInt64, minimum: UInt64)
     /// `--once` did not get done in its time. `last` is what stood in the way at the end.
     case timedOut(archived: LSN, target: LSN, last: String?)
 }
@@ -25,8 +24,8 @@ extension ShipperError: CustomStringConvertible {
             "\(directory) is a restored or copied log; run promote first, or go on where the original is"
         case .archive(let error): error.description
         case .log(let error): error.description
-        case .behind(let missing, let head, let message):
-            "\(message): the archive lacks LSN \(missing), and the log begins at LSN \(head); nothing was changed: restore the archive's missing objects, or ship to a new archive"
+        case .backlogLimitTooSmall(let bytes, let minimum):
+            "a backlog of \(bytes) bytes is less than two segments of this log: allow at least \(minimum) bytes (max-local-bytes)"
         case .timedOut(let archived, let target, let last):
             "not done in time: archived up to LSN \(archived) of \(target)\(last.map { "; last: \($0)" } ?? "")"
         }

@@ -11,6 +11,14 @@ public enum ShipperLimits {
     public static let idleDelay: UInt64 = 2_000_000_000
     /// Nanoseconds between two looks at the durable LSN at most: one read of two pages that are in the page cache.
     public static let pollInterval: UInt64 = 100_000_000
+    /// Nanoseconds between two looks at the backlog while appends may have to wait soon: what is written between two looks passes the limit unseen.
+    static let backlogLookMin: UInt64 = 10_000_000
+    /// Nanoseconds between two attempts to remove what was released and is still there, because a pin or another destination held it.
+    static let leftoverInterval: UInt64 = 10_000_000_000
+    /// Segments that are looked at in the archive before they are removed together: a look is not to be much older than the removal.
+    static let truncatedSegmentsMax: UInt64 = 64
+    /// Sizes of archived objects that are kept for the look before they are removed locally; an object whose size is not known is asked for its own.
+    static let rememberedSizesMax = 1 << 16
     /// Nanoseconds between two tails at least: below, requests cost more than the loss that they save.
     public static let tailIntervalMin: UInt64 = 10_000_000
     /// Closed segments uploaded at one time: each holds a compressed segment (up to 1 GiB) in memory.

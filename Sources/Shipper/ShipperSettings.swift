@@ -12,6 +12,9 @@ public struct ShipperSettings: Hashable, Sendable {
     public var retain: UInt64 = 0
     /// How long after its acknowledgement a segment is looked at once more and truncated.
     public var settle: Duration = .zero
+    /// Bytes that may wait to be shipped (durable, and not below the checkpoint) before the policy applies: at least two segments. Nil: any number.
+    public var maxLocalBytes: UInt64?
+    public var backlogPolicy = BacklogPolicy.keep
     /// How long a claim rests before it is read back.
     public var claimSettle: Duration = .seconds(2)
     /// The longest pause between two attempts of a request.

@@ -30,6 +30,8 @@ public enum SlotReservation {
     /// Nothing is shipped yet: everything that is there is held.
     static func initial(_ reader: LogReader) throws(WALError) -> SlotState {
         let head = try reader.headLSN
-        return SlotState(kind: .destination, logID: reader.logID, position: head, epoch: try reader.epochs.epoch(at: head).id)
+        var state = SlotState(kind: .destination, logID: reader.logID, position: head, epoch: try reader.epochs.epoch(at: head).id)
+        state.archived = head
+        return state
     }
 }

@@ -29,6 +29,35 @@ final class StatusBoard: Sendable {
         }
     }
 
+    /// What waits, as who watches the backlog sees it: also while no session is under way.
+    func backlog(_ slot: SlotState, durable: LSN, isOver: Bool, isBlocking: Bool, now: UInt64) {
+        let archived = max(slot.archived, slot.position)
+        let lag = meter.withLock { $0.note(durable: durable, archived: archived, now: now) }
+        status.withLock { status in
+            status.durable = max(status.durable, durable)
+            status.archived = max(status.archived, archived)
+            status.checkpoint = slot.position
+            status.lagNanoseconds = lag
+            status.largestLag = max(status.largestLag, status.lagBytes)
+            status.backlog = isOver ? .over : .under
+            status.isBlocking = isBlocking
+        }
+    }
+
+    /// A range was given up. The last one may have grown.
+    func gaveUp(_ range: Range<LSN>) {
+        status.withLock { status in
+            status.alarms += 1
+            if let last = status.gaps.last, last.lowerBound == range.lowerBound { status.gaps.removeLast() }
+            status.gaps.append(range)
+            status.gaps = status.gaps.suffix(Self.gapsMax)
+        }
+    }
+
+    private static let gapsMax = 100
+
+    func alarm() { update { $0.alarms += 1 } }
+
     func enter(_ state: ShipperStatus.State, error: String? = nil) {
         let changed = status.withLock { status in
             let changed = status.state != state || status.lastError != error

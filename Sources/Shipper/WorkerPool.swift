@@ -10,6 +10,8 @@ final class WorkerPool: Sendable {
     static let heavy = WorkerPool("walship.ship.read", threads: ShipperLimits.heavyThreads)
     /// For slots, watermarks and truncation, which must not wait behind a large segment.
     static let light = WorkerPool("walship.ship.slot", threads: ShipperLimits.lightThreads)
+    /// For the watches over backlogs, which wait for neither.
+    static let watch = WorkerPool("walship.ship.backlog", threads: ShipperLimits.lightThreads)
 
     private struct State {
         var queue: WorkerQueue<Job>

@@ -54,6 +54,9 @@ public enum LogLimits {
     package static let liveLookMax: UInt64 = 100_000_000
     /// Nanoseconds. How long one process waits for another's maintenance (which never spans a network request).
     package static let maintenanceWaitMax: UInt64 = 10_000_000_000
+    /// Nanoseconds between two looks of an append that waits until a consumer of the log lets it go on: nobody wakes it, because whoever
+    /// blocked it may have died.
+    package static let blockedLookInterval: UInt64 = 20_000_000
     /// Slots (destinations and pins) of one log.
     package static let slotsMax = 256
 }

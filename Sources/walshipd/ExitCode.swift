@@ -64,7 +64,7 @@ extension ExitCode {
             case .replica: .fenced
             case .archive(let error): ExitCode(of: error)
             case .log(let error): ExitCode(of: error)
-            case .behind: .damaged
+            case .backlogLimitTooSmall: .usage
             case .timedOut: .storage
             }
     }

@@ -111,15 +111,15 @@ def epochs_file(data, facts, log_id):
 
 
 def live_page(page, facts, inode):
-    words = [u64(page, offset) for offset in range(8, 88, 8)]
+    words = [u64(page, offset) for offset in range(8, 96, 8)]
     boot = uuid.UUID(read_file("/proc/sys/kernel/random/boot_id").decode().strip()).bytes
     live = {
         "durable": words[0], "written": words[1], "head": words[2],
         "incarnation": f"{words[3]:016x}{words[4]:016x}", "boot_id": f"{words[5]:016x}{words[6]:016x}",
-        "stopped": bool(words[7] & 1), "blocked": bool(words[7] & 2), "blocked_by": words[8], "writer": words[9],
+        "stopped": bool(words[7] & 1), "blocked": bool(words[7] & 2), "blocked_by": words[8], "writer": words[9], "waiting": words[10],
     }
     live["believed"] = (
-        page[:8] == b"WALSHIPL" and max(words[:3]) <= LSN_MAX and max(words[8:]) < 1 << 31
+        page[:8] == b"WALSHIPL" and max(words[:3]) <= LSN_MAX and max(words[8:10]) < 1 << 31
         and live["boot_id"] == boot.hex() and inode == facts["inode"])
     return live
 
@@ -168,21 +168,34 @@ def slot_half(half, parity, log_id):
         "epoch_id": u64(half, 48), "segment_digest": half[56:72].hex(), "segment": [u64(half, 72), u64(half, 80)],
         "archive_id": half[88:104].hex(), "archived": u64(half, 104), "capabilities": u32(half, 116),
         "levels": [], "tail_digest": half[248:264].hex(), "started_end": u64(half, 264),
-        "gap": [u64(half, 272), u64(half, 280)], "shipping_epoch": u64(half, 288), "shipping_start": u64(half, 296),
+        "last_gap": [u64(half, 272), u64(half, 280)], "released": u64(half, 376), "gaps": [], "shipping_epoch": u64(half, 288), "shipping_start": u64(half, 296),
         "acknowledged": u64(half, 304),
     }
     for at in range(120, 248, 32):
         slot["levels"].append({"in_flight": [u64(half, at), u64(half, at + 8)], "group_start": u64(half, at + 16),
                                "group_count": u32(half, at + 24)})
-    ranges = [slot["segment"], slot["gap"]] + [level["in_flight"] for level in slot["levels"]]
-    lsns = [slot["position"], slot["archived"], slot["started_end"], slot["shipping_start"]]
+    sound = True
+    for at in (512, 768):
+        start, end, when, flags, count = struct.unpack_from("<QQQII", half, at)
+        if start == end:
+            continue
+        sound = sound and count <= 224
+        try:
+            reason = half[at + 32:at + 32 + min(count, 224)].decode()
+        except UnicodeDecodeError:
+            sound, reason = False, ""
+        sound = sound and len(slot["gaps"]) == (at - 512) // 256
+        sound = sound and all(start >= gap["range"][1] for gap in slot["gaps"])
+        slot["gaps"].append({"range": [start, end], "time": when, "told": bool(flags & 1), "reason": reason})
+    ranges = [slot["segment"], slot["last_gap"]] + [gap["range"] for gap in slot["gaps"]] + [level["in_flight"] for level in slot["levels"]]
+    lsns = [slot["position"], slot["archived"], slot["started_end"], slot["shipping_start"], slot["released"]]
     lsns += [level["group_start"] for level in slot["levels"]] + [end for _, end in ranges]
     intact = (
-        half[24:40] == log_id and 1 <= slot["generation"] <= LSN_MAX and slot["generation"] % 2 == parity
+        sound and half[24:40] == log_id and 1 <= slot["generation"] <= LSN_MAX and slot["generation"] % 2 == parity
         and u32(half, 112) == 4 and max(lsns) <= LSN_MAX and all(start <= end for start, end in ranges)
         and slot["shipping_epoch"] <= 9_999_999_999)
     if intact and kind == 1:
-        intact = not any(half[56:112]) and not any(half[116:312])
+        intact = not any(half[56:112]) and not any(half[116:1024])
     return slot if intact else None
 
 
@@ -192,7 +205,9 @@ def slot_state(data, log_id):
     if not intact or any("unknown" in half for half in intact):
         return {"holds": "everything"}
     state = max(intact, key=lambda half: half["generation"])
-    return {**state, "holds": min(half["position"] for half in intact)}
+    def hold(half):
+        return half["position"] if half["kind"] == "pin" else min(half["position"], half["released"])
+    return {**state, "holds": min(hold(half) for half in intact)}
 
 
 # §9

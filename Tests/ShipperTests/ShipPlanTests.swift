@@ -13,6 +13,7 @@ import WAL
             kind: .destination, logID: LogID(high: 1, low: 2), position: LSN(position), epoch: EpochID(rawValue: 7))
         slot.archived = LSN(archived)
         slot.epochNumber = 1
+        slot.released = .zero
         for level in slot.levels.indices { slot.levels[level].groupStart = LSN(position) }
         return slot
     }
@@ -87,7 +88,8 @@ import WAL
                 expect(slot.levels[level].inFlight == range, "not recorded")
                 if level > 0 { merges += 1 }
                 attempt(range, level: level)
-            case .truncate(let lsn):
+            case .truncate(let range):
+                let lsn = range.upperBound
                 expect(lsn <= slot.position, "truncation past the slot on disk")
                 expect(lsn.rawValue + size <= durable / size * size, "the newest closed segment goes")
             case .writeHead(let archived, _, _): expect(archived.rawValue <= durable, "head past durable")
@@ -173,7 +175,7 @@ import WAL
         slot.lastSegment = SlotState.ShippedObject(digest: Bytes16(high: 0, low: 1), range: LSN(9 * Self.size)..<LSN(10 * Self.size))
         var plan = ShipPlanTests.plan(slot, durable: 10 * Self.size, settle: 100, retain: 2 * Self.size, now: 50)
         #expect(plan.next(now: 99).isEmpty)
-        #expect(plan.next(now: 100) == [.truncate(before: LSN(7 * Self.size))])
+        #expect(plan.next(now: 100) == [.truncate(LSN(0)..<LSN(7 * Self.size))])
         plan.truncated()
         #expect(plan.next(now: 1000).isEmpty, "once is enough")
     }

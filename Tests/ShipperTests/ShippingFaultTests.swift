@@ -346,20 +346,6 @@ import WAL
         }
     }
 
-    @Test func objectsThatAreGoneOnBothSidesAreANamedError() async throws {
-        try await withTemporaryDirectory { scratch in
-            let bench = try ShipBench(scratch)
-            defer { try? bench.log.close() }
-            try bench.write(200)
-            let store = MemoryObjectStore()
-            _ = try await bench.shipOnce(to: store)
-            for key in store.contents.keys where key.path.contains("/segments/") { store.plant(key, nil) }
-            await #expect {
-                try await bench.shipOnce(to: store)
-            } throws: { if case ShipperError.behind = $0 { true } else { false } }
-        }
-    }
-
     @Test func aForeignObjectInOurPlaceIsNeverReplaced() async throws {
         try await withTemporaryDirectory { scratch in
             let bench = try ShipBench(scratch)

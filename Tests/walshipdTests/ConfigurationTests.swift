@@ -1,6 +1,7 @@
 import Archive
 import Foundation
 import Logging
+import Shipper
 import Testing
 
 @testable import walshipd
@@ -85,6 +86,7 @@ import Testing
         (.shipCompressionLevel, "9", { $0.ship.compressionLevel == 9 }),
         (.shipRetain, "64MiB", { $0.ship.retain == ByteSize(64 << 20) }),
         (.shipSettle, "5m", { $0.ship.settle == .seconds(300) }),
+        (.shipMaxLocalBytes, "1GiB", { $0.ship.maxLocalBytes == ByteSize(1 << 30) }),
         (.shipClaimSettle, "30s", { $0.ship.claimSettle == .seconds(30) }),
         (.shipBandwidthLimit, "2MiB", { $0.ship.bandwidthLimit == ByteSize(2 << 20) }),
         (.shipImmutable, "true", { $0.ship.immutable }),
@@ -116,6 +118,20 @@ import Testing
             #expect(try holds(load(targets, flags: [key: value])), "\(key) as a flag")
             #expect(try !holds(load(targets)), "\(key): the sample is no default")
         }
+    }
+
+    @Test(arguments: BacklogPolicy.allCases) func aBacklogPolicyNeedsALimit(policy: BacklogPolicy) throws {
+        let given = targets + "ship: {backlog-policy: \(policy.rawValue), max-local-bytes: 1MiB}"
+        let ship = try load(given).destinations[0].ship
+        #expect(ship.backlogPolicy == policy && ship.maxLocalBytes == ByteSize(1 << 20))
+        let alone = targets + "ship: {backlog-policy: \(policy.rawValue)}"
+        if policy == .keep {
+            #expect(try load(alone).destinations[0].ship.maxLocalBytes == nil)
+        } else {
+            #expect(refusal(alone)?.contains("set ship.max-local-bytes") == true)
+            #expect(refusal(alone, flags: [.shipMaxLocalBytes: "off"])?.contains("ship.backlog-policy") == true)
+        }
+        #expect(refusal(targets + "ship: {max-local-bytes: 4KiB}")?.contains("at least 8KiB") == true)
     }
 
     @Test func theNearerPlaceWins() throws {

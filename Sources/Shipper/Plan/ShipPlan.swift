@@ -26,8 +26,8 @@ struct ShipPlan: Sendable {
         /// Remove the tails of a closed segment, last first.
         case removeTails(Range<LSN>)
         case writeHead(archived: LSN, checkpoint: LSN, durable: LSN)
-        /// Look at the claim and the newest object once more, then remove what is local and archived.
-        case truncate(before: LSN)
+        /// Look at the claim and at each archived object of these local bytes once more, then remove them.
+        case truncate(Range<LSN>)
         /// Compare with the archive again before tails are shipped.
         case compareAgain
     }
@@ -39,7 +39,8 @@ struct ShipPlan: Sendable {
     }
 
     let settings: Settings
-    let epochStart: LSN
+    /// Where the objects begin that follow one another up to the checkpoint.
+    let objectsStart: LSN
     private(set) var checkpoint: LSN
     private(set) var archived: LSN
     private(set) var levels: [LevelState]
@@ -70,7 +71,7 @@ struct ShipPlan: Sendable {
         precondition(slot.position <= slot.archived, "the checkpoint is past what is archived")
         precondition(slot.archived <= durable, "archived past the durable LSN")
         self.settings = settings
-        epochStart = slot.epochStart
+        objectsStart = slot.objectsStart
         checkpoint = slot.position
         archived = slot.archived
         levels = slot.levels
@@ -78,7 +79,10 @@ struct ShipPlan: Sendable {
         self.durable = durable
         self.headWritten = headWritten
         self.comparesBeforeTails = comparesBeforeTails
-        truncatedTo = head
+        // What was released has been looked at, wherever the head is. A segment of which a part has gone already goes without: it could not be shipped
+        // again, and where its object begins is not known after a slot was lost.
+        let size = settings.segmentSize
+        truncatedTo = max(LSN((head.rawValue + size - 1) / size * size), min(slot.released, slot.position))
         lastChangeAt = now
         lastHeadAt = now
         if slot.lastSegment != nil { acknowledged = [(slot.position, acknowledgedAt)] }
@@ -192,7 +196,7 @@ struct ShipPlan: Sendable {
         }
         if keepingLane == nil, let action = nextKeeping(now: now) {
             keepingLane = action
-            if case .truncate(let lsn) = action { truncatedTo = lsn }
+            if case .truncate(let range) = action { truncatedTo = range.upperBound }
             actions.append(action)
         }
         checkInvariants()
@@ -223,7 +227,7 @@ struct ShipPlan: Sendable {
         if hasStaleTails {
             let start = levels[0].groupStart
             let first = LSN(start.rawValue / settings.segmentSize * settings.segmentSize)
-            return .removeTails(max(first, epochStart)..<segmentEnd(after: start))
+            return .removeTails((objectsStart < segmentEnd(after: start) ? max(first, objectsStart) : first)..<segmentEnd(after: start))
         }
         guard uploads.isEmpty, segmentEnd(after: checkpoint) > limit else { return nil }
         // A range that may be there already is shipped before anything else, whatever the interval says now.
@@ -278,8 +282,10 @@ struct ShipPlan: Sendable {
     }
 
     private mutating func nextTruncation(now: UInt64) -> Action? {
-        guard let index = acknowledged.lastIndex(where: { $0.at + settings.settle <= now }) else { return nil }
-        acknowledged.removeFirst(index)
+        // Acknowledgements come in order: the last one that has settled stays, in front.
+        let unsettled = acknowledged.firstIndex { $0.at + settings.settle > now } ?? acknowledged.count
+        guard unsettled > 0 else { return nil }
+        acknowledged.removeFirst(unsettled - 1)
         let settled = acknowledged[0].end
         let size = settings.segmentSize
         let closedEnd = durable.rawValue / size * size
@@ -287,11 +293,12 @@ struct ShipPlan: Sendable {
         guard closedEnd >= size else { return nil }
         let bound = min(settled.rawValue, closedEnd - size)
         guard bound > settings.retain else { return nil }
-        let lsn = LSN(bound - settings.retain)
+        let piece = truncatedTo.rawValue / size * size + ShipperLimits.truncatedSegmentsMax * size
+        let lsn = LSN(min(bound - settings.retain, piece))
         // Less than a segment frees nothing.
         guard lsn.rawValue / size > truncatedTo.rawValue / size else { return nil }
         precondition(lsn <= checkpoint, "truncation past the checkpoint")
-        return .truncate(before: lsn)
+        return .truncate(truncatedTo..<lsn)
     }
 
     /// Tails of a segment that is acknowledged are still in the archive.

@@ -5,13 +5,16 @@ import WAL
 /// log's incarnation changes.
 ///
 /// Adopts what is there and equal to the log, refuses what is past the log's end or different (`.diverged`), and steps back to
-/// where the archive ends where it lacks what was acknowledged. Writes nothing; the new slot state is the result.
+/// where the archive ends where it lacks what was acknowledged. What neither of the two has any more is a gap. Writes nothing; the new slot state is
+/// the result.
 struct ArchiveComparison {
     let session: ShipSession
     let facts: LogFacts
     let reader: LogReader
     let access: ArchiveAccess
     let worker: LogWorker
+    /// Civil time, for a gap.
+    let now: UInt64
 
     struct Outcome {
         var slot: SlotState
@@ -46,9 +49,7 @@ struct ArchiveComparison {
         let before = state
         try await walkSegments(&state)
         try await walkTails(&state)
-        guard state.archived >= facts.head else {
-            throw .behind(missing: state.archived, head: facts.head, message: "this log has not been archived here up to where it begins")
-        }
+        if state.archived < facts.head { giveUp(&state, to: facts.head, "the log had removed it before it was archived here") }
         let hasAdopted = state.archived > before.archived || state.position > before.position
         let boundary = LSN((state.position.rawValue / size + 1) * size)
         // A tail of the segment that is being filled in again may be there under another range.
@@ -75,8 +76,13 @@ struct ArchiveComparison {
 
     // MARK: Where to begin
 
+    /// Neither the archive nor the log has what lies below `end`.
+    private func giveUp(_ state: inout SlotState, to end: LSN, _ reason: String) {
+        state.giveUp(to: end, reason: reason, time: now)
+    }
+
     /// A slot that knows nothing of this epoch: at the epoch's start, or, where the log has lost that part already, at the segment that
-    /// holds the log's head, if the archive has all before it.
+    /// holds the log's head, if the archive has all before it; else where the archive ends.
     private func begin(_ state: inout SlotState) async throws(ShipperError) {
         let segmentStart = LSN(facts.head.rawValue / size * size)
         let position = max(session.epochStart, segmentStart)
@@ -92,10 +98,23 @@ struct ArchiveComparison {
         let found = try await archive { () throws(ArchiveError) in
             try await access.metadata(.segment, session.epoch, start: before, session.naming)
         }
-        guard let found, found.end == position else {
-            throw .behind(missing: before, head: facts.head, message: "this log has not been archived here up to where it begins")
+        if let found, found.end == position {
+            state.lastSegment = SlotState.ShippedObject(digest: found.rawDigest.bytes, range: found.start..<found.end)
+            return
         }
-        state.lastSegment = SlotState.ShippedObject(digest: found.rawDigest.bytes, range: found.start..<found.end)
+        let end = try await archive { () throws(ArchiveError) in
+            let head = try await access.head(session.epoch)
+            return try await ArchiveEnd(access: access, segmentSize: size)
+                .find(session.epoch, from: session.epochStart, known: head?.checkpoint ?? .zero, session.naming)
+        }
+        try requireNotPast(end.end, "the archive", nil)
+        state.position = end.segmentsEnd
+        state.archived = end.end
+        state.released = min(state.released, end.segmentsEnd)
+        state.lastGap = end.lastGap
+        state.lastSegment = end.lastSegment.map { SlotState.ShippedObject(digest: $0.rawDigest.bytes, range: $0.start..<$0.end) }
+        regroup(&state, at: end.segmentsEnd)
+        if end.end < facts.head { giveUp(&state, to: facts.head, "the slot was lost, and the log had removed it before it was archived here") }
     }
 
     /// The last segment object must be what the slot says. Where it is gone, the slot goes back to the end of the newest one that
@@ -119,22 +138,22 @@ struct ArchiveComparison {
                 return true
             }
             isBehind = true
-            guard start >= facts.head else {
-                throw .behind(missing: start, head: facts.head, message: "objects that were acknowledged are gone")
-            }
-            if start == session.epochStart {
-                stepBack(&state, to: start, after: nil)
+            // Below a gap there is nothing to go back to, and what is there is not looked for.
+            if start <= state.objectsStart {
+                stepBack(&state, to: max(start, state.lastGap?.upperBound ?? .zero), after: nil)
                 return true
             }
-            start = max(session.epochStart, LSN((start.rawValue - 1) / size * size))
+            start = max(state.objectsStart, LSN((start.rawValue - 1) / size * size))
         }
     }
 
     private func stepBack(_ state: inout SlotState, to position: LSN, after last: SlotState.ShippedObject?) {
         state.position = position
         state.archived = position
+        state.released = min(state.released, position)
         state.lastSegment = last
         regroup(&state, at: position)
+        if position < facts.head { giveUp(&state, to: facts.head, "the archive lost what it had acknowledged, and the log had removed it by then") }
     }
 
     /// Groups of tails begin anew.

@@ -14,7 +14,7 @@ struct EpochPlace {
     }
 
     /// Throws `.diverged`, with the fork, where the parent was archived past the fork: those bytes are not in this log, and nobody has decided
-    /// that they may be left behind. Throws `.gap` where the archive ends below the log's head.
+    /// that they may be left behind.
     func find(parent: StartDocument?) async throws(ArchiveError) -> Found {
         guard let parent, let parentStart = parent.epoch.start else { return Found(start: facts.head, isFloor: true) }
         let fork = fork(after: parent.epoch.epoch)
@@ -30,13 +30,8 @@ struct EpochPlace {
                 key: access.layout.start(parent.epoch.epoch.number), lsn: fork,
                 hint: "restore the archive to have it; or, to leave it behind for good, run promote with --archive and --at \(facts.epochs.current.start)")
         }
-        let start = min(fork, end)
-        guard start >= facts.head else {
-            throw ArchiveError(
-                .gap, "the archive ends at LSN \(end), and this log begins at LSN \(facts.head): what lies between is nowhere", lsn: start,
-                hint: "ship to a new archive")
-        }
-        return Found(start: start, isFloor: false)
+        // Where that lies below the log's head, what lies between is nowhere: the comparison records a gap.
+        return Found(start: min(fork, end), isFloor: false)
     }
 
     /// Where this log's history leaves an epoch of its own: the start of the next one, which need not have been begun in this archive.
@@ -49,23 +44,8 @@ struct EpochPlace {
 
     /// How far the parent can be read without a hole. Its head document is where the walk begins: all below that is there.
     private func contiguousEnd(of epoch: EpochName, from start: LSN, _ head: HeadDocument?) async throws(ArchiveError) -> LSN {
-        let size = facts.segmentSize
-        let naming = try await access.naming(epoch)
-        var end = start
-        if let head { end = max(end, head.checkpoint) }
-        while true {
-            let segment = max(LSN(end.rawValue / size * size), start)
-            if let found = try await access.metadata(.segment, epoch, start: segment, naming), found.end > end {
-                end = found.end
-                continue
-            }
-            var next: LSN?
-            for level in (0...ShipperLimits.tailLevelMax).reversed() where next == nil {
-                next = try await access.metadata(.tail(level: level), epoch, start: end, naming)?.end
-            }
-            guard let next, next > end else { return end }
-            end = next
-        }
+        try await ArchiveEnd(access: access, segmentSize: facts.segmentSize)
+            .find(epoch, from: start, known: head?.checkpoint ?? .zero, try await access.naming(epoch)).end
     }
 
     /// The new epoch's ancestry as this archive knows it and as the log does: ancestors keep the place that they have here.

@@ -33,7 +33,8 @@ struct SessionOpening {
         }
         return ShipSession(
             logID: facts.logID, archiveID: archiveID, epoch: epoch, epochStart: epochStart,
-            ancestry: start.epochs.map { Epoch(number: $0.epoch.number, id: $0.epoch.id, start: $0.fork) })
+            ancestry: start.epochs.map { Epoch(number: $0.epoch.number, id: $0.epoch.id, start: $0.fork) },
+            line: start.epochs.compactMap { entry in entry.start.map { ShipSession.Place(epoch: entry.epoch, start: $0) } })
     }
 
     // MARK: Whose archive it is

@@ -10,10 +10,17 @@ struct ShipSession: Sendable {
     let epochStart: LSN
     /// For each object's metadata: every epoch whose frames may be in it, the last one `epoch`.
     let ancestry: [Epoch]
+    /// The epochs that have objects in this archive, oldest first, each with where it begins here; the last one is `epoch`.
+    let line: [Place]
     /// Which names the epoch's objects have.
     var naming = ObjectNaming.plain
     /// What new objects are encrypted with, and what opens those that are there.
     var keys = KeyRing.none
+
+    struct Place: Hashable, Sendable {
+        var epoch: EpochName
+        var start: LSN
+    }
 }
 
 /// What the local log looked like when a session was opened.

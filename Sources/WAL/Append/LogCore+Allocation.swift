@@ -6,6 +6,15 @@ extension LogCore {
     struct Allocation {
         /// Everything below is backed by published segments.
         var publishedEnd: UInt64
+        /// Appends that wait for a consumer of the log.
+        var waiting = 0
+    }
+
+    private enum Room {
+        /// There is room, or a large record is in its place.
+        case made(LSN?)
+        /// A consumer has appends wait.
+        case blocked
     }
 
     /// An append that found no room, or a flag in the tail. Allocates first and reserves afterwards, so an error leaves
@@ -23,17 +32,61 @@ extension LogCore {
 
     /// Makes room for `size` bytes to be reserved in one piece: nil once there is, for the caller to try again. What is too large to be
     /// mapped whole is asked for with `large`, while the tail is frozen, written where the log ends, and its LSN returned.
+    ///
+    /// Where a consumer has appends wait (`LogStore.isBlocked`), it waits here, nothing held, until it may go on, or the log is closed or has stopped.
     func makeRoom(for size: UInt64, large: (_ start: UInt64) -> LargeWrite) throws(WALError) -> LSN? {
+        var hasWaited = false
+        while true {
+            if case .made(let lsn) = try makeRoomUnlessBlocked(for: size, hasWaited: hasWaited, large: large) { return lsn }
+            hasWaited = true
+            // Nobody unparks it: a look under the lock finds what has changed.
+            _ = Parker().park(nanoseconds: LogLimits.blockedLookInterval)
+        }
+    }
+
+    private func makeRoomUnlessBlocked(
+        for size: UInt64, hasWaited: Bool, large: (_ start: UInt64) -> LargeWrite
+    ) throws(WALError) -> Room {
         let isLarge = size > UInt64(LogLimits.mappedSegmentsPerRecordMax) * segmentSize
-        return try allocation.withLock { allocation throws(WALError) -> LSN? in
+        return try allocation.withLock { allocation throws(WALError) -> Room in
+            if hasWaited { allocation.waiting -= 1 }
             let word = tail.load(ordering: .acquiring)
             guard word & TailFlag.closed == 0 else { throw .stopped(cause: stopCause) }
             // The frozen flag is only ever set under this lock.
             precondition(word & TailFlag.frozen == 0, "frozen outside of the allocation lock")
             guard word + size < LogLimits.lsnMax else { throw .noSpace(path: "the log's address space") }
-            if isLarge { return try appendLarge(large, &allocation) }
+            if try isBlocked(upTo: word + size, allocation) {
+                allocation.waiting += 1
+                return .blocked
+            }
+            if isLarge { return .made(try appendLarge(large, &allocation)) }
             try allocate(upTo: word + size, &allocation)
-            return nil
+            return .made(nil)
+        }
+    }
+
+    /// Whether an append that ends at `end` has to wait now. What fits into the segments that there are never does.
+    private func isBlocked(upTo end: UInt64, _ allocation: Allocation) throws(WALError) -> Bool {
+        guard allocation.publishedEnd < end else { return false }
+        return try store.isBlocked(waiting: allocation.waiting + 1)
+    }
+
+    /// Returns when an append of `size` bytes would not have to wait for a consumer; soon after, it may have to again. Holds no thread.
+    func waitUntilUnblocked(for size: UInt64) async throws(WALError) {
+        while true {
+            let word = tail.load(ordering: .acquiring)
+            // A closed tail is for the append to tell.
+            guard word & TailFlag.closed == 0, word & ~TailFlag.all + size > allocatedEnd.load(ordering: .acquiring) else { return }
+            let mustWait = try allocation.withLock { allocation throws(WALError) -> Bool in
+                let word = tail.load(ordering: .acquiring)
+                return word & TailFlag.closed == 0 ? try isBlocked(upTo: word + size, allocation) : false
+            }
+            guard mustWait else { return }
+            do {
+                try await Task.sleep(for: .nanoseconds(LogLimits.blockedLookInterval))
+            } catch {
+                throw .cancelled
+            }
         }
     }
 

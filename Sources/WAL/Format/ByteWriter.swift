@@ -15,6 +15,11 @@ package struct ByteWriter {
         for index in 0..<8 { bytes[offset + index] = UInt8(truncatingIfNeeded: value >> UInt64(8 * index)) }
     }
 
+    package mutating func put(bytes value: some Collection<UInt8>, at offset: Int) {
+        precondition(offset >= 0 && value.count <= bytes.count - offset, "bytes past the end of a structure")
+        bytes.replaceSubrange(offset..<offset + value.count, with: value)
+    }
+
     package mutating func put(_ lsn: LSN, at offset: Int) {
         precondition(lsn.rawValue <= FormatLimits.lsnMax, "LSN \(lsn) is past the end of every log")
         put(lsn.rawValue, at: offset)

@@ -20,6 +20,9 @@ package enum FormatLimits {
     package static let epochsInFile = 1_000_000
     /// Levels of tail objects a destination's slot keeps track of.
     package static let tailLevels = 4
+    /// Ranges that a destination has given up and that are not yet recorded in its archive: the oldest may be told already, so that it does not change
+    /// any more, and what is given up after that is the other.
+    package static let slotGaps = 2
     /// Bytes in a slot's name.
     package static let slotNameLengths = 1...64
     /// Bytes of a lock file's text that are read.

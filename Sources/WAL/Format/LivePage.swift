@@ -18,9 +18,11 @@ package enum LivePage {
     package static let flags = 64
     package static let blockedBy = 72
     package static let writer = 80
+    /// Appends that wait because of `blockedFlag`.
+    package static let waitingAppends = 88
 
     /// Bit of `flags`: a flush failed, or the log was closed: the writer takes no more appends.
     package static let stoppedFlag: UInt64 = 1 << 0
-    /// Bit of `flags`: appends that need the next segment wait while the process `blockedBy` lives.
+    /// Bit of `flags`: appends that need the next segment wait while somebody holds `LogLock.blockingByte`. The process `blockedBy` set it last.
     package static let blockedFlag: UInt64 = 1 << 1
 }

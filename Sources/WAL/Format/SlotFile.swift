@@ -40,10 +40,10 @@ package struct SlotFile: Hashable, Sendable {
         return intact.max { $0.generation < $1.generation }
     }
 
-    /// The lower position of the intact halves.
+    /// The lower of what the intact halves hold.
     package var hold: Hold {
         if let unsupported { return .everything(unsupported) }
-        if let lower = intact.map(\.position).min() { return .from(lower) }
+        if let lower = intact.map(\.hold).min() { return .from(lower) }
         let errors = errors
         return .everything(errors.first { $0.kind != .empty } ?? errors[0])
     }

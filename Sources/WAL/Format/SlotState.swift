@@ -40,8 +40,13 @@ public struct SlotState: Hashable, Sendable {
     public var levels: [LevelState]
     /// The exclusive end of the last segment whose upload was started; nil where none is known.
     public var segmentsStarted: LSN?
-    /// A range that was given up and is not yet recorded in the archive.
-    public var gap: Range<LSN>?
+    /// A destination's: the log may be truncated up to here. Follows `position`, which is what was shipped, once that has settled, has been
+    /// looked at once more, and is no longer to be retained. Whatever lies above `position` does not count.
+    public var released: LSN
+    /// Ranges that were given up and are not yet recorded in the archive, oldest first: at most two.
+    public var gaps: [SlotGap]
+    /// The last of such ranges whose document is in the archive: an object begins exactly at its end. Nil: there was none in this epoch.
+    public var lastGap: Range<LSN>?
     /// The number of the epoch under which this destination is shipped to; 0 before the first claim.
     public var epochNumber: UInt64
     /// Where that epoch starts at this destination.
@@ -62,7 +67,9 @@ public struct SlotState: Hashable, Sendable {
         capabilities = 0
         levels = [LevelState](repeating: LevelState(), count: FormatLimits.tailLevels)
         segmentsStarted = nil
-        gap = nil
+        released = kind == .destination ? position : .zero
+        gaps = []
+        lastGap = nil
         epochNumber = 0
         epochStart = .zero
         lastAcknowledged = 0
@@ -73,6 +80,32 @@ extension SlotState {
     /// The greatest LSN that this consumer has seen durable: only durable bytes are sent, and a range is recorded before it is sent.
     var shippedEnd: LSN {
         levels.reduce(max(position, archived, segmentsStarted ?? .zero)) { max($0, $1.inFlight?.upperBound ?? .zero) }
+    }
+
+    /// Below it this consumer needs nothing any more.
+    package var hold: LSN { kind == .destination ? min(released, position) : position }
+
+    /// Where the first object begins of those that follow on one another up to the position: at the epoch's start here, or after the last gap.
+    package var objectsStart: LSN { max(epochStart, lastGap?.upperBound ?? .zero) }
+
+    /// Gives a range up: from where what is archived ends to `end`, a boundary of segments or the log's head. What was given up before and not told yet
+    /// grows; what was told stays as it is. The position and what may be truncated move to `end`.
+    ///
+    /// What may be in the archive in spite of it stays recorded (the tail in flight, the last segment that was started) until the documents have
+    /// been made: an upload that arrives late is then found, or fits in.
+    package mutating func giveUp(to end: LSN, reason: String, time: UInt64) {
+        precondition(end > archived, "nothing is given up between LSN \(archived) and \(end)")
+        precondition(archived >= position, "the position lies past what is archived")
+        if let last = gaps.last, !last.isTold {
+            precondition(last.range.upperBound == archived, "something was archived since a gap that is not told yet")
+            gaps[gaps.count - 1] = SlotGap(range: last.range.lowerBound..<end, time: time, reason: reason)
+        } else {
+            precondition(gaps.count < FormatLimits.slotGaps, "only the oldest gap is told")
+            gaps.append(SlotGap(range: archived..<end, time: time, reason: reason))
+        }
+        position = end
+        archived = end
+        released = end
     }
 }
 
@@ -103,6 +136,7 @@ extension SlotState {
     private static let levelsOffset = 120
     private static let levelSize = 32
     private static let levelDigestsOffset = 312
+    private static let gapsOffset = 512
 
     /// The 4096 bytes of one half. Traps on values that a reader would refuse.
     package func encode() -> [UInt8] {
@@ -111,6 +145,8 @@ extension SlotState {
         precondition(lastSegment.map { !$0.range.isEmpty } ?? true, "a segment object of no bytes")
         precondition(levels.allSatisfy { $0.lastDigest != .zero }, "the digest that stands for none")
         precondition(segmentsStarted != .zero, "the LSN that stands for none")
+        precondition(gaps.count <= FormatLimits.slotGaps, "\(gaps.count) gaps in a slot")
+        precondition(gaps.allSatisfy { !$0.range.isEmpty }, "a gap of no bytes")
         precondition(epochNumber <= FormatLimits.epochNumberMax, "epoch number \(epochNumber)")
         var writer = ByteWriter(count: SlotState.size)
         writer.put(magic: "WALSHIPP", at: 0)
@@ -134,7 +170,9 @@ extension SlotState {
             writer.put(level.lastDigest ?? .zero, at: SlotState.levelDigestsOffset + index * 16)
         }
         writer.put(segmentsStarted ?? .zero, at: 264)
-        writer.put(rangeOrNone: gap, at: 272)
+        writer.put(rangeOrNone: lastGap, at: 272)
+        writer.put(released, at: 376)
+        for (index, gap) in gaps.enumerated() { gap.put(in: &writer, at: SlotState.gapsOffset + index * SlotGap.size) }
         writer.put(epochNumber, at: 288)
         writer.put(epochStart, at: 296)
         writer.put(lastAcknowledged, at: 304)
@@ -189,9 +227,19 @@ extension SlotState {
         }
         let started = try reader.lsn("segments started", at: 264)
         segmentsStarted = started == .zero ? nil : started
-        gap = try reader.rangeOrNone("gap", at: 272)
+        lastGap = try reader.rangeOrNone("last gap", at: 272)
+        released = try reader.lsn("released LSN", at: 376)
         epochNumber = try reader.u64("epoch number", at: 288, in: 0...FormatLimits.epochNumberMax)
         epochStart = try reader.lsn("epoch start", at: 296)
         lastAcknowledged = try reader.u64("time of the last acknowledgement", at: 304)
+        gaps = []
+        for index in 0..<FormatLimits.slotGaps {
+            let offset = SlotState.gapsOffset + index * SlotGap.size
+            guard let gap = try SlotGap.read(reader, at: offset) else { continue }
+            guard gaps.count == index, gap.range.lowerBound >= gaps.last?.range.upperBound ?? .zero else {
+                throw reader.invalid("gap", at: offset, found: "\(gap.range)", expected: "a range past the one before")
+            }
+            gaps.append(gap)
+        }
     }
 }

@@ -67,6 +67,9 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
 
     /// Appends one record. On return its bytes are in the page cache, not yet on stable storage; see `sync`.
     ///
+    /// Waits, blocking the thread, where another segment is needed and a destination has appends wait (its backlog policy is `block`): until it lets
+    /// them go on, its process ends, or the log is closed.
+    ///
     /// - Returns: the record's LSN.
     /// - Throws: `.recordTooLarge` and `.noSpace`, the log being unchanged and usable; `.stopped` when it takes no more appends.
     @discardableResult
@@ -139,9 +142,11 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
         return lsn
     }
 
-    /// As `appendAndSync(_:)`, without blocking the cooperative pool.
+    /// As `appendAndSync(_:)`, without blocking the cooperative pool: also while a consumer has appends wait. Throws `.cancelled` when the task is
+    /// cancelled; then it is not known whether the record was appended.
     @discardableResult
     public func appendAndSync(_ record: [UInt8]) async throws(WALError) -> LSN {
+        try await core.waitUntilUnblocked(for: UInt64(FrameHeader.size + record.count))
         let lsn = try append(record)
         try await sync()
         return lsn

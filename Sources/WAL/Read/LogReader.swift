@@ -71,6 +71,9 @@ public final class LogReader: Sendable {
     /// Whether the writer has stopped after a failed flush.
     public var isStopped: Bool { files.isLive && files.control.live.isStopped }
 
+    /// Who has appends wait, and how many do; nil where nobody has.
+    public var blockage: AppendBlockage? { get throws(WALError) { try files.blockage() } }
+
     /// The records from the head to the durable LSN as it is now.
     public func iter(policy: RecoveryPolicy = .stopAtFirstError) -> RecordSequence {
         iterFrom(.zero, ifTruncated: .startAtHead, policy: policy)

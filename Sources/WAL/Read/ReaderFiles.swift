@@ -1,3 +1,4 @@
+import Glibc
 import Synchronization
 
 /// The files of a log as another process sees them: control file, shared lock, and a reader that distrusts what it holds when the writer
@@ -12,6 +13,8 @@ final class ReaderFiles: Sendable {
     private let attachment: (any File)?
     private let boot: BootID
     private let isClosed = Atomic(false)
+    /// This has appends wait: its own lock is none that it could see.
+    private let isBlocking = Atomic(false)
     /// The frame that a range which was verified last ends with, or in.
     private let lastFrame = Mutex<(frame: LSN, end: LSN)?>(nil)
 
@@ -135,6 +138,35 @@ final class ReaderFiles: Sendable {
     }
 
     func note(frame: LSN, reaching end: LSN) { lastFrame.withLock { $0 = (frame, end) } }
+
+    // MARK: Having appends wait
+
+    /// See `LogSidecar.blockAppends`. The lock comes first: a flag without it counts for nothing.
+    func blockAppends() throws(WALError) {
+        try requireOpen()
+        guard let attachment else { return }
+        guard try attachment.tryLock(byte: LogLock.blockingByte, .shared) else {
+            throw .locked(holder: "a process that holds byte \(LogLock.blockingByte) of \(paths.lock) for itself alone")
+        }
+        isBlocking.store(true, ordering: .releasing)
+        if !control.live.isBlocked { control.live.setBlocked(by: getpid()) }
+    }
+
+    func unblockAppends() throws(WALError) {
+        guard let attachment, isBlocking.exchange(false, ordering: .acquiringAndReleasing) else { return }
+        try attachment.unlock(byte: LogLock.blockingByte)
+        // Who begins to block just now finds its flag cleared, and sets it again when it says so once more.
+        if try !attachment.isLockedByOther(byte: LogLock.blockingByte) { control.live.clearBlocked() }
+    }
+
+    /// Nil where nobody has appends wait.
+    func blockage() throws(WALError) -> AppendBlockage? {
+        try requireOpen()
+        guard let attachment, isLive, control.live.isBlocked else { return nil }
+        let isHeld = isBlocking.load(ordering: .acquiring) ? true : try attachment.isLockedByOther(byte: LogLock.blockingByte)
+        guard isHeld else { return nil }
+        return AppendBlockage(process: control.live.blockedBy, waitingAppends: control.live.waitingAppends)
+    }
 
     /// Detaches from the log. The control file and its mapping stay until nobody refers to this any more: another thread may be asking.
     func close() {

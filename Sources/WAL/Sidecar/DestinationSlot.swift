@@ -6,10 +6,16 @@ import Synchronization
 public final class DestinationSlot: Sendable {
     public let name: String
     private let file: any File
-    private let stored: Mutex<SlotState>
+    private struct Stored {
+        var state: SlotState
+        var giveUps: UInt64 = 0
+    }
+    private let stored: Mutex<Stored>
 
     /// The state that is on disk.
-    public var state: SlotState { stored.withLock { $0 } }
+    public var state: SlotState { stored.withLock { $0.state } }
+    /// How often `giveUp` was called. Whoever has worked out a state from one that it read before a range was given up must not write it after.
+    public var giveUps: UInt64 { stored.withLock { $0.giveUps } }
 
     init(name: String, files: ReaderFiles) throws(WALError) {
         self.name = name
@@ -29,7 +35,7 @@ public final class DestinationSlot: Sendable {
             guard state.kind == .destination else {
                 throw .encoding(reason: "the slot \(name) is a pin, not a destination's")
             }
-            stored = Mutex(state)
+            stored = Mutex(Stored(state: state))
         } catch {
             file.close()
             throw error
@@ -39,12 +45,38 @@ public final class DestinationSlot: Sendable {
     /// Writes the next state over the older half and syncs it: on stable storage on return. On an error the state on disk is the one before, or this one.
     /// The generation is set here. Works on a full disk.
     public func update(_ change: (inout SlotState) -> Void) throws(WALError) {
-        try stored.withLock { stored throws(WALError) in try write(&stored, change) }
+        try stored.withLock { stored throws(WALError) in try write(&stored.state, change) }
+    }
+
+    /// As `update`, but does nothing and returns false where something was given up since `giveUps` was read.
+    public func update(since giveUps: UInt64, _ change: (inout SlotState) -> Void) throws(WALError) -> Bool {
+        try stored.withLock { stored throws(WALError) in
+            guard stored.giveUps == giveUps else { return false }
+            try write(&stored.state, change)
+            return true
+        }
+    }
+
+    /// Gives up what is not archived below the LSN that `decide` returns for the state as it is, nil for nothing. On return both halves say so, on
+    /// stable storage, so that it may be truncated away; nothing has been. Returns the gap as it is recorded now.
+    ///
+    /// On an error it may be recorded or not: the next one to take the slot finds which.
+    public func giveUp(
+        reason: String, time: UInt64, _ decide: (SlotState) -> LSN?
+    ) throws(WALError) -> SlotGap? {
+        try stored.withLock { stored throws(WALError) in
+            guard let end = decide(stored.state) else { return nil }
+            // Before the write: whoever worked on the old state must not go on, whatever becomes of it.
+            stored.giveUps += 1
+            try write(&stored.state) { $0.giveUp(to: end, reason: reason, time: time) }
+            try write(&stored.state) { _ in }
+            return stored.state.gaps.last
+        }
     }
 
     /// Writes the state over both halves, so that truncation, which goes by the lower half, may use it all.
     public func settle() throws(WALError) {
-        try stored.withLock { stored throws(WALError) in try write(&stored) { _ in } }
+        try stored.withLock { stored throws(WALError) in try write(&stored.state) { _ in } }
     }
 
     private func write(_ stored: inout SlotState, _ change: (inout SlotState) -> Void) throws(WALError) {

@@ -63,6 +63,15 @@ public final class LogSidecar: Sendable {
         ).truncateBefore(lsn, durable: try files.durableLSN())
     }
 
+    /// Has appends that need another segment wait: what is in the segments that the writer has goes on, and so do `sync`, `close` and readers. It ends
+    /// with `unblockAppends`, with `detach` or with this process, whichever comes first; appends also wait for every other sidecar that does this.
+    ///
+    /// To be called again every now and then while it is to last: a sidecar that ends it at the same moment may take this one's flag away.
+    public func blockAppends() throws(WALError) { try files.blockAppends() }
+
+    /// Appends go on, unless another sidecar has them wait: at once, or within `LogLimits.blockedLookInterval` where they are waiting.
+    public func unblockAppends() throws(WALError) { try files.unblockAppends() }
+
     private func underMaintenance<T>(_ body: () throws(WALError) -> T) throws(WALError) -> T {
         try files.control.requireStillThere()
         return try LogLock.underMaintenance(files.paths, files.fileSystem, files.time, body)

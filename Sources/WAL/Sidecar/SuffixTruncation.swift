@@ -85,7 +85,7 @@ extension SlotFile {
         guard case .from = hold else { return nil }
         var reach = LSN.zero
         for case .success(let state) in halves {
-            reach = max(reach, state.shippedEnd, state.lastSegment?.range.upperBound ?? .zero, state.gap?.upperBound ?? .zero)
+            reach = max(reach, state.shippedEnd, state.lastSegment?.range.upperBound ?? .zero, state.gaps.last?.range.upperBound ?? .zero)
         }
         return reach
     }

@@ -27,6 +27,12 @@ public protocol LogStore: Sendable {
     /// Takes away segments that were made but that the end of the log never reached, from `index` on. Nobody uses them; they were released.
     func discardSegments(from index: UInt64) throws(WALError)
 
+    /// Whether appends that need another segment have to wait, because who consumes the log has asked for that. Asked before each segment, and again and
+    /// again while any wait: `waiting` of them do if this says so. Called like `makeSegment`. On an error the append fails.
+    ///
+    /// A store that does not implement this has nobody who would ask.
+    func isBlocked(waiting: Int) throws(WALError) -> Bool
+
     /// A reader of its own for one iteration; may hold a descriptor.
     func makeReader() -> any LogBytesReader
 
@@ -75,6 +81,7 @@ public protocol LogStore: Sendable {
 extension LogStore {
     public func prepareSegment(_ index: UInt64) throws(WALError) -> (any LogSegment)? { try makeSegment(index) }
     public func commitTimes(ofSegment index: UInt64) throws(WALError) -> [CommitTime] { [] }
+    public func isBlocked(waiting: Int) throws(WALError) -> Bool { false }
 }
 
 /// One segment's memory while it is appended to.

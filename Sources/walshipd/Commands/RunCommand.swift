@@ -55,6 +55,10 @@ struct RunCommand: AsyncParsableCommand {
     var shipRetain: String?
     @Option(help: ArgumentHelp("Overrides ship.settle.", valueName: "duration"))
     var shipSettle: String?
+    @Option(help: ArgumentHelp("Overrides ship.max-local-bytes.", valueName: "size|off"))
+    var shipMaxLocalBytes: String?
+    @Option(help: ArgumentHelp("Overrides ship.backlog-policy.", valueName: "keep|block|drop"))
+    var shipBacklogPolicy: String?
     @Option(help: ArgumentHelp("Overrides ship.claim-settle.", valueName: "duration"))
     var shipClaimSettle: String?
     @Option(help: ArgumentHelp("Overrides ship.bandwidth-limit.", valueName: "bytes per second"))
@@ -79,6 +83,7 @@ struct RunCommand: AsyncParsableCommand {
         let flags: [SettingKey: String?] = [
             .log: log, .archive: archive, .shipTailInterval: shipTailInterval, .shipUploadsInFlight: shipUploadsInFlight,
             .shipCompressionLevel: shipCompressionLevel, .shipRetain: shipRetain, .shipSettle: shipSettle,
+            .shipMaxLocalBytes: shipMaxLocalBytes, .shipBacklogPolicy: shipBacklogPolicy,
             .shipClaimSettle: shipClaimSettle, .shipBandwidthLimit: shipBandwidthLimit, .shipImmutable: shipImmutable, .retryDelayMax: retryDelayMax, .logLevel: logLevel, .shutdownDeadline: shutdownDeadline,
         ]
         let loaded = try RunSettings.load(

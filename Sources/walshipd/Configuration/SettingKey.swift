@@ -11,6 +11,8 @@ enum SettingKey: String, CaseIterable, Sendable {
     case shipCompressionLevel = "ship.compression-level"
     case shipRetain = "ship.retain"
     case shipSettle = "ship.settle"
+    case shipMaxLocalBytes = "ship.max-local-bytes"
+    case shipBacklogPolicy = "ship.backlog-policy"
     case shipClaimSettle = "ship.claim-settle"
     case shipBandwidthLimit = "ship.bandwidth-limit"
     case shipImmutable = "ship.immutable"

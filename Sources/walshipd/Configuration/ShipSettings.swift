@@ -1,3 +1,5 @@
+import Shipper
+
 /// How logs are shipped: section `ship`. The defaults are those of the initialiser and of `Config/walshipd.yaml`.
 struct ShipSettings: Equatable, Sendable {
     /// How often the open segment's new bytes are shipped at most; nil: only when a segment closes, and at the end, which is the default where
@@ -11,6 +13,9 @@ struct ShipSettings: Equatable, Sendable {
     var retain = ByteSize(0)
     /// How long after its acknowledgement a segment is looked at once more and truncated.
     var settle: Duration = .zero
+    /// Bytes that may wait to be shipped before the policy applies; nil: any number.
+    var maxLocalBytes: ByteSize?
+    var backlogPolicy = BacklogPolicy.keep
     /// How long a claim on an epoch rests before it is read back.
     var claimSettle: Duration = .seconds(2)
 
@@ -25,6 +30,8 @@ struct ShipSettings: Equatable, Sendable {
     static let uploadsInFlightRange = 1...64
     /// Levels above 19 need more memory to decompress than a reader may have.
     static let compressionLevels = 1...19
+    /// Two of the smallest segments; the shipper asks for two of the log's.
+    static let maxLocalBytesMin: UInt64 = 8192
     static let settles: ClosedRange<Duration> = .zero...(.seconds(30 * 86_400))
     /// Below, many uploads at a time would stand still for longer than a transfer may.
     static let bandwidthLimitMin: UInt64 = 64 << 10
@@ -44,6 +51,12 @@ struct ShipSettings: Equatable, Sendable {
             .shipCompressionLevel, default: compressionLevel, SettingParsers.integer(Self.compressionLevels))
         retain = try reader.value(.shipRetain, default: retain, SettingParsers.bytes())
         settle = try reader.value(.shipSettle, default: settle, SettingParsers.duration(Self.settles))
+        maxLocalBytes = try reader.value(
+            .shipMaxLocalBytes, default: maxLocalBytes, SettingParsers.orOff(SettingParsers.bytes(atLeast: Self.maxLocalBytesMin)))
+        backlogPolicy = try reader.value(.shipBacklogPolicy, default: backlogPolicy, SettingParsers.word(BacklogPolicy.self))
+        if backlogPolicy != .keep, maxLocalBytes == nil {
+            throw try reader.error(.shipBacklogPolicy, "needs a limit from which on it applies: set ship.max-local-bytes")
+        }
         claimSettle = try reader.value(.shipClaimSettle, default: claimSettle, SettingParsers.duration(Self.claimSettles))
         bandwidthLimit = try reader.value(
             .shipBandwidthLimit, default: bandwidthLimit, SettingParsers.orOff(SettingParsers.bytes(atLeast: Self.bandwidthLimitMin)))

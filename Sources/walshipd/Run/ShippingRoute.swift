@@ -74,6 +74,8 @@ extension ShipperSettings {
         compressionLevel = settings.ship.compressionLevel
         retain = settings.ship.retain.bytes
         settle = settings.ship.settle
+        maxLocalBytes = settings.ship.maxLocalBytes?.bytes
+        backlogPolicy = settings.ship.backlogPolicy
         claimSettle = settings.ship.claimSettle
         isImmutable = settings.ship.immutable
         retryDelayMax = settings.retry.delayMax

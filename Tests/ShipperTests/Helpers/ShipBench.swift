@@ -28,9 +28,10 @@ final class ShipBench: Sendable {
             let length = Int.random(in: size, using: &random)
             _ = try log.append((0..<length).map { _ in UInt8(truncatingIfNeeded: random.next() % 16) })
         }
-        let sync: () throws -> LSN = { try self.log.sync() }
         return try sync()
     }
+
+    func sync() throws -> LSN { try log.sync() }
 
     static func settings(tail: Duration? = .milliseconds(10)) -> ShipperSettings {
         var settings = ShipperSettings()
@@ -41,11 +42,14 @@ final class ShipBench: Sendable {
     }
 
     func shipper(
-        to store: any ObjectStore, settings: ShipperSettings = ShipBench.settings(), slot: String = "d-1", directory: String? = nil
+        to store: any ObjectStore, settings: ShipperSettings = ShipBench.settings(), slot: String = "d-1", directory: String? = nil,
+        time: any TimeSource = LinuxTimeSource()
     ) -> LogShipper {
-        LogShipper(
-            directory: directory ?? self.directory, name: Self.name, slot: slot, url: store.name, store: store, settings: settings,
-            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        let place = directory ?? self.directory
+        return LogShipper(
+            directory: place, name: Self.name, slot: slot, url: store.name, store: store, settings: settings,
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, time: time,
+            attach: { () throws(WALError) in try LogSidecar.attach(directory: place) })
     }
 
     func shipOnce(
@@ -106,6 +110,13 @@ final class ShipBench: Sendable {
             contents[key] = try await store.get(key, range: nil, limit: 64 << 20)
         }
         return try archived(contents)
+    }
+}
+
+/// Does on a thread of its own what may block for long.
+func blocking(_ body: @escaping @Sendable () throws -> Void) async throws {
+    try await withCheckedThrowingContinuation { continuation in
+        DispatchQueue.global().async { continuation.resume(with: Result { try body() }) }
     }
 }
 

@@ -108,7 +108,10 @@ final class ScriptRun: Sendable {
             // A consumer does not go back.
             let target = max(target(place, hands), slot.state.position)
             promise.withLock { $0.allow(target, for: "ship") }
-            try slot.update { $0.position = target }
+            try slot.update { state in
+                state.position = target
+                state.released = target
+            }
             promise.withLock { $0.slots["ship"] = [target] }
         case .settleSlot: try hands.slot?.settle()
         case .releaseSlot: try releaseSlot(hands)

@@ -157,11 +157,11 @@ import WAL
     @Test func theLivePageMayHoldAnythingWithoutATrap() {
         var random = FormatRandom(seed: 9)
         for _ in 0..<2000 {
-            let bytes = (0..<88).map { _ in UInt8(truncatingIfNeeded: random.next()) }
+            let bytes = (0..<96).map { _ in UInt8(truncatingIfNeeded: random.next()) }
             _ = try? LiveSnapshot.decode(Array("WALSHIPL".utf8) + bytes.dropFirst(8))
         }
-        let good = Array(FormatSamples(seed: 1).firstLive().encode()[..<88])
-        for count in 0..<88 { #expect(throws: FormatError.self) { try LiveSnapshot.decode(Array(good[..<count])) } }
+        let good = Array(FormatSamples(seed: 1).firstLive().encode()[..<96])
+        for count in 0..<96 { #expect(throws: FormatError.self) { try LiveSnapshot.decode(Array(good[..<count])) } }
         #expect((try? LiveSnapshot.decode(good)) != nil)
     }
 }

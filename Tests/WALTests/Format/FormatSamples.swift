@@ -87,11 +87,24 @@ struct FormatSamples {
                 lastDigest: Bool.random(using: &random) ? bytes16() : nil)
         }
         slot.segmentsStarted = Bool.random(using: &random) ? lsn(1...FormatLimits.lsnMax) : nil
-        slot.gap = range()
+        slot.released = lsn()
+        slot.gaps = gaps()
+        slot.lastGap = range()
         slot.epochNumber = number(0...FormatLimits.epochNumberMax)
         slot.epochStart = lsn()
         slot.lastAcknowledged = random.next()
         return slot
+    }
+
+    /// None, one or two.
+    mutating func gaps() -> [SlotGap] {
+        let ends = (0..<4).map { _ in number(0...FormatLimits.lsnMax) }.sorted()
+        let ranges = [LSN(ends[0])..<LSN(ends[1]), LSN(ends[2])..<LSN(ends[3])].filter { !$0.isEmpty }
+        return ranges.prefix(Int(number(0...2))).map { range in
+            SlotGap(
+                range: range, time: random.next(), reason: String(repeating: "x", count: Int(number(0...UInt64(SlotGap.reasonSizeMax)))),
+                isTold: Bool.random(using: &random))
+        }
     }
 
     mutating func live() -> LiveSnapshot {
@@ -100,7 +113,7 @@ struct FormatSamples {
             incarnation: Incarnation(high: random.next(), low: random.next()),
             boot: BootID(high: random.next(), low: random.next()), isStopped: Bool.random(using: &random),
             isBlocked: Bool.random(using: &random),
-            blockedBy: Bool.random(using: &random) ? Int32(number(1...UInt64(Int32.max))) : nil,
+            blockedBy: Bool.random(using: &random) ? Int32(number(1...UInt64(Int32.max))) : nil, waitingAppends: random.next(),
             writer: Bool.random(using: &random) ? Int32(number(1...UInt64(Int32.max))) : nil)
     }
 }

@@ -74,7 +74,7 @@ enum GoldenFixture {
     static let live = LiveSnapshot(
         durable: durable, written: written, head: .zero,
         incarnation: Incarnation(high: 0x0F1E_2D3C_4B5A_6978, low: 0x8796_A5B4_C3D2_E1F0),
-        boot: BootID(high: 0x6BA7_B810_9DAD_41D1, low: 0x80B4_00C0_4FD4_30C8), isBlocked: true, blockedBy: 4343,
+        boot: BootID(high: 0x6BA7_B810_9DAD_41D1, low: 0x80B4_00C0_4FD4_30C8), isBlocked: true, blockedBy: 4343, waitingAppends: 3,
         writer: 4242)
 
     static func foot(_ index: UInt64, segmentSize: UInt64, firstFrame: LSN?, cells: [SegmentFoot.DurableCell])
@@ -117,7 +117,12 @@ enum GoldenFixture {
             LevelState(groupStart: LSN(4096), lastDigest: Bytes16(high: 7, low: 8)),
         ]
         slot.segmentsStarted = LSN(4096)
-        slot.gap = LSN(10)..<LSN(20)
+        slot.released = LSN(3075)
+        slot.gaps = [
+            SlotGap(range: LSN(10)..<LSN(20), time: created + 2_000_000_000, reason: "storage was away", isTold: true),
+            SlotGap(range: LSN(20)..<LSN(30), time: created + 3_000_000_000, reason: "zu lange weg \u{2014} drop"),
+        ]
+        slot.lastGap = LSN(3)..<LSN(9)
         slot.epochNumber = 2
         slot.epochStart = LSN(3075)
         slot.lastAcknowledged = created + 1_000_000_000

@@ -12,12 +12,13 @@ struct LiveSnapshot: Hashable, Sendable {
     var isBlocked: Bool
     /// Process id of who set the blocked flag.
     var blockedBy: Int32?
+    var waitingAppends: UInt64
     /// Process id of the writer; nil where it has closed the log.
     var writer: Int32?
 
     init(
         durable: LSN, written: LSN, head: LSN, incarnation: Incarnation, boot: BootID, isStopped: Bool = false,
-        isBlocked: Bool = false, blockedBy: Int32? = nil, writer: Int32? = nil
+        isBlocked: Bool = false, blockedBy: Int32? = nil, waitingAppends: UInt64 = 0, writer: Int32? = nil
     ) {
         self.durable = durable
         self.written = written
@@ -27,6 +28,7 @@ struct LiveSnapshot: Hashable, Sendable {
         self.isStopped = isStopped
         self.isBlocked = isBlocked
         self.blockedBy = blockedBy
+        self.waitingAppends = waitingAppends
         self.writer = writer
     }
 
@@ -44,6 +46,7 @@ struct LiveSnapshot: Hashable, Sendable {
         writer.put(
             (isStopped ? LivePage.stoppedFlag : 0) | (isBlocked ? LivePage.blockedFlag : 0), at: LivePage.flags)
         writer.put(UInt64(blockedBy ?? 0), at: LivePage.blockedBy)
+        writer.put(waitingAppends, at: LivePage.waitingAppends)
         writer.put(UInt64(self.writer ?? 0), at: LivePage.writer)
         return writer.bytes
     }
@@ -67,6 +70,7 @@ struct LiveSnapshot: Hashable, Sendable {
             isStopped: flags & LivePage.stoppedFlag != 0,
             isBlocked: flags & LivePage.blockedFlag != 0,
             blockedBy: try processID(reader, "blocking process", at: LivePage.blockedBy),
+            waitingAppends: try reader.u64("waiting appends", at: LivePage.waitingAppends),
             writer: try processID(reader, "writer process", at: LivePage.writer))
     }
 

@@ -53,7 +53,7 @@ import TestSupport
         let changes: [(String, (inout SlotState, LSN) -> Void)] = [
             ("position", { $0.position = $1 }), ("archived", { $0.archived = $1 }), ("segments started", { $0.segmentsStarted = $1 }),
             ("in flight", { $0.levels[2].inFlight = .zero..<$1 }),
-            ("last object", { $0.lastSegment = .init(digest: Bytes16(high: 1, low: 1), range: .zero..<$1) }), ("gap", { $0.gap = .zero..<$1 }),
+            ("last object", { $0.lastSegment = .init(digest: Bytes16(high: 1, low: 1), range: .zero..<$1) }), ("gap", { $0.gaps = [SlotGap(range: .zero..<$1, time: 0, reason: "")] }),
         ]
         for (name, change) in changes {
             let fixture = LogFixture()

@@ -60,7 +60,7 @@ import WAL
             #expect(inside.code == 2 && inside.error.contains("inside the record at LSN 11"), "\(inside)")
             let later = try await flush(log, ["--wait", "33"], in: scratch)
             #expect(later.code == 6 && later.error.contains("not durable yet"), "\(later)")
-            try slot.update { $0.gap = LSN(11)..<LSN(22) }
+            try slot.update { $0.gaps = [SlotGap(range: LSN(11)..<LSN(22), time: 0, reason: "")] }
             let gap = try await flush(log, ["--wait", "11"], in: scratch)
             #expect(gap.code == 3 && gap.error.contains("gave up"), "\(gap)")
         }

@@ -71,6 +71,7 @@ import WAL
             let before = LinuxTimeSource().now()
             try slot.update { state in
                 state.position = LSN(11)
+                state.released = LSN(11)
                 state.archived = LSN(22)
                 state.capabilities = 1 | 1 << 1 | 1 << 5
                 state.epochNumber = 1

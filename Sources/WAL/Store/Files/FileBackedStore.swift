@@ -203,6 +203,15 @@ public class FileBackedStore: LogStore, @unchecked Sendable {
         try opened.medium.removeWindows(from: index)
     }
 
+    public func isBlocked(waiting: Int) throws(WALError) -> Bool {
+        let opened = current
+        let live = opened.control.live
+        // The flag only says where to look: it outlives who set it.
+        let isBlocked = live.isBlocked ? try opened.lock.isLockedByOther(byte: LogLock.blockingByte) : false
+        live.waitingAppends = isBlocked ? UInt64(waiting) : 0
+        return isBlocked
+    }
+
     public func makeReader() -> any LogBytesReader {
         let opened = current
         return opened.medium.makeReader(head: { [weak self] in self?.opened.withLock { $0?.head } ?? .zero })

@@ -52,7 +52,22 @@ final class LiveWords: Sendable {
     }
     var isStopped: Bool { load(LivePage.flags) & LivePage.stoppedFlag != 0 }
     func setStopped() { _ = unsafe word(LivePage.flags).pointee.bitwiseOr(LivePage.stoppedFlag, ordering: .acquiringAndReleasing) }
-    func clearFlags() { store(0, LivePage.flags) }
+    /// Appends that need another segment look at the lock that says whether somebody is blocking them.
+    var isBlocked: Bool { load(LivePage.flags) & LivePage.blockedFlag != 0 }
+    /// Who set it last; nil where nobody has.
+    var blockedBy: Int32? { Int32(exactly: load(LivePage.blockedBy)).flatMap { $0 == 0 ? nil : $0 } }
+    func setBlocked(by process: Int32) {
+        store(UInt64(process), LivePage.blockedBy)
+        _ = unsafe word(LivePage.flags).pointee.bitwiseOr(LivePage.blockedFlag, ordering: .acquiringAndReleasing)
+    }
+    func clearBlocked() {
+        _ = unsafe word(LivePage.flags).pointee.bitwiseAnd(~LivePage.blockedFlag, ordering: .acquiringAndReleasing)
+        store(0, LivePage.blockedBy)
+    }
+    var waitingAppends: UInt64 {
+        get { load(LivePage.waitingAppends) }
+        set { store(newValue, LivePage.waitingAppends) }
+    }
     /// The pid of the writer; nil when the log is closed.
     var writer: Int32? {
         get { Int32(exactly: load(LivePage.writer)).flatMap { $0 == 0 ? nil : $0 } }
@@ -80,7 +95,9 @@ final class LiveWords: Sendable {
         self.durable = durable
         written = durable
         self.head = head
-        clearFlags()
+        // Who blocks appends goes on doing so; where nobody does any more, the lock says so.
+        _ = unsafe word(LivePage.flags).pointee.bitwiseAnd(LivePage.blockedFlag, ordering: .acquiringAndReleasing)
+        waitingAppends = 0
         self.incarnation = incarnation
         self.writer = writer
         store(LivePage.magicWord, LivePage.magic)

@@ -6,6 +6,8 @@ import Glibc
 enum LogLock {
     static let writerByte: UInt64 = 0
     static let attachedByte: UInt64 = 1
+    /// Held, shared, by everybody who has appends wait.
+    static let blockingByte: UInt64 = 2
 
     /// Takes the writer's lock and writes down who has it. `.locked` names the other.
     static func takeWriter(_ paths: LogPaths, _ fileSystem: any FileSystem) throws(WALError) -> any File {

@@ -37,7 +37,8 @@ struct FlushGoal {
         guard let end = try end(in: reader) else { return .notDurable(asked, durable: try reader.durableLSN) }
         self.end = end
         for (slot, state) in destinations {
-            if let gap = state.gap, gap.lowerBound < end, gap.upperBound > asked {
+            let gaps = state.gaps.map(\.range) + (state.lastGap.map { [$0] } ?? [])
+            if let gap = gaps.first(where: { $0.lowerBound < end && $0.upperBound > asked }) {
                 throw CommandError(.damaged, "\(slot.name) gave up LSN \(gap.lowerBound) to \(gap.upperBound): it is not archived there")
             }
         }

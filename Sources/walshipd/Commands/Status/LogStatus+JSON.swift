@@ -17,6 +17,8 @@ extension LogStatus {
             ("stopped", .bool(isStopped)),
             ("held_by", .optional(heldBy?.name) { .string($0) }),
             ("held_lsn", .lsn(heldBy?.at)),
+            ("blocked_by", .optional(blockage?.process) { .number(UInt64($0)) }),
+            ("appends_waiting", .number(blockage?.waitingAppends ?? 0)),
             ("destinations", .array(destinations.map(\.json))),
             ("pins", .array(pins.map { .object([("name", .string($0.name)), ("lsn", .lsn($0.position))]) })),
             ("unreadable_slots", .array(unreadableSlots.map { .string($0) })),
@@ -25,6 +27,10 @@ extension LogStatus {
 }
 
 extension LogStatus.Destination {
+    private static func json(_ gap: Range<LSN>) -> JSONText {
+        .object([("start_lsn", .lsn(gap.lowerBound)), ("end_lsn", .lsn(gap.upperBound))])
+    }
+
     var json: JSONText {
         .object([
             ("name", .string(name)),
@@ -32,7 +38,10 @@ extension LogStatus.Destination {
             ("archived_lsn", .lsn(archived)),
             ("checkpoint_lsn", .lsn(checkpoint)),
             ("lag_bytes", .number(lagBytes)),
+            ("lag_segments", .number(lagSegments)),
             ("lag_seconds", .optional(lagSeconds) { .seconds($0) }),
+            ("gaps", .array(gaps.map(Self.json))),
+            ("last_gap", .optional(lastGap) { Self.json($0) }),
             ("epoch", epochNumber == 0 ? .null : .number(epochNumber)),
             ("state", .null),
             ("last_error", .null),

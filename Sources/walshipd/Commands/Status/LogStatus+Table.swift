@@ -14,6 +14,13 @@ extension LogStatus {
             ["writer", (writer?.name ?? "none") + (isStopped ? ", stopped after a failed flush" : "")],
             ["held by", heldBy.map { "\($0.name)\($0.at.map { " at LSN \($0)" } ?? ", which cannot be read")" } ?? "nothing"],
         ])
+        if let blockage {
+            let by = blockage.process.map { "process \($0)" } ?? "a destination"
+            lines.append("Appends wait for \(by) at the next segment: \(blockage.waitingAppends) now.")
+        }
+        for destination in destinations {
+            for gap in destination.gaps { lines.append("\(destination.name) gave up LSN \(gap.lowerBound) to \(gap.upperBound); its archive is not told yet.") }
+        }
         if isReplica { lines.append("This is a replica: readable; promote it before writing to it.") }
         if !destinations.isEmpty {
             lines.append("")

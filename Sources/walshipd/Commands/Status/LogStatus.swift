@@ -11,10 +11,16 @@ struct LogStatus {
         var checkpoint: LSN
         /// Bytes that are durable and not archived.
         var lagBytes: UInt64
+        /// Closed segments that are durable and not archived.
+        var lagSegments: UInt64
         /// Since the last acknowledgement; 0 where nothing waits, nil where nothing was ever acknowledged.
         var lagSeconds: Double?
         var epochNumber: UInt64
         var capabilities: StoreCapabilities
+        /// Given up, and not yet recorded in the archive.
+        var gaps: [Range<LSN>]
+        /// The last one that is.
+        var lastGap: Range<LSN>?
     }
     struct Pin {
         var name: String
@@ -33,6 +39,8 @@ struct LogStatus {
     var isReplica: Bool
     var isStopped: Bool
     var hold: SlotHold
+    /// Appends that wait for a destination.
+    var blockage: AppendBlockage?
     var destinations: [Destination] = []
     var pins: [Pin] = []
     var unreadableSlots: [String] = []
@@ -53,6 +61,7 @@ struct LogStatus {
         epoch = try reader.epochs.current
         isReplica = try reader.isReplica
         isStopped = reader.isStopped
+        blockage = try reader.blockage
         for slot in slots {
             guard let state = slot.state else {
                 unreadableSlots.append(slot.name)
@@ -60,18 +69,20 @@ struct LogStatus {
             }
             switch state.kind {
             case .pin: pins.append(Pin(name: slot.name, position: state.position))
-            case .destination: destinations.append(Self.destination(slot.name, state, durable: durable, now: now))
+            case .destination: destinations.append(Self.destination(slot.name, state, durable: durable, segmentSize: UInt64(segmentSize), now: now))
             }
         }
     }
 
-    private static func destination(_ name: String, _ state: SlotState, durable: LSN, now: UInt64) -> Destination {
+    private static func destination(_ name: String, _ state: SlotState, durable: LSN, segmentSize: UInt64, now: UInt64) -> Destination {
         let archived = max(state.archived, state.position)
         let lag = durable > archived ? durable.distance(from: archived) : 0
         let since = state.lastAcknowledged == 0 ? nil : Double(now - min(now, state.lastAcknowledged)) / 1e9
         return Destination(
-            name: name, archived: archived, checkpoint: state.position, lagBytes: lag, lagSeconds: lag == 0 ? 0 : since,
-            epochNumber: state.epochNumber, capabilities: StoreCapabilities(rawValue: state.capabilities))
+            name: name, archived: archived, checkpoint: state.position, lagBytes: lag,
+            lagSegments: max(durable, state.position).rawValue / segmentSize - state.position.rawValue / segmentSize,
+            lagSeconds: lag == 0 ? 0 : since, epochNumber: state.epochNumber, capabilities: StoreCapabilities(rawValue: state.capabilities),
+            gaps: state.gaps.map(\.range), lastGap: state.lastGap)
     }
 
     /// The slot that holds the head back, and where; nil where none does.
