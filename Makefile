@@ -1,4 +1,4 @@
-# make deps    install what is missing: from Debian (as root, or with sudo; nothing else needs root), and two servers for the tests into .build
+# make deps    install what is missing: from Debian (as root, or with sudo; nothing else needs root), and three servers for the tests into .build
 # make build   build everything, for debugging
 # make test    deps, build, and run every test; at most 15 minutes
 # make crash   cut more workloads after every file operation: FIRST=1 SEEDS=100

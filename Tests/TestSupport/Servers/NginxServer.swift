@@ -36,13 +36,8 @@ package final class NginxServer: Sendable {
     }
 
     private init(_ options: Options, port: UInt16) throws {
-        guard let nginx = ChildProcess.find("nginx") else {
-            throw ServerError("nginx is not installed: apt-get install nginx-light libnginx-mod-http-dav-ext")
-        }
         let module = "/usr/lib/nginx/modules/ngx_http_dav_ext_module.so"
-        guard FileManager.default.fileExists(atPath: module) else {
-            throw ServerError("nginx has no PROPFIND: apt-get install libnginx-mod-http-dav-ext")
-        }
+        let nginx = try InstalledServer.debian("nginx", package: "nginx-light libnginx-mod-http-dav-ext", needs: [module])
         directory = try ServerDirectory("nginx")
         self.port = port
         root = try directory.makeDirectory("files")
