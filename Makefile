@@ -4,6 +4,7 @@
 # make crash   cut more workloads after every file operation: FIRST=1 SEEDS=100
 # make storm   ship through more faults to real servers, and read through all of them: FIRST=1 SEEDS=40
 # make sanitize  the log's tests under the thread and the address sanitizer, about ten minutes
+# make stores  the stores and the real servers against their contract, then the table of docs/stores.md
 # make lint    only the tests of the house: the map, the import rules, the documents
 # make bench   build the benchmarks for release and run them, in under four minutes; BENCH="--filter append" for a part
 # make demo    deps, build for release, and the whole story on this machine in under two minutes
@@ -46,6 +47,11 @@ sanitize: deps
 	Tests/Sanitize/run thread
 	Tests/Sanitize/run address
 .PHONY: sanitize
+
+stores: build-tests
+	$(TEST) --filter ConformanceTests
+	WALSHIP_WRITE_STORES=1 $(TEST) --filter HouseTests.StoresTests
+.PHONY: stores
 
 lint: build-tests
 	$(TEST) --filter HouseTests

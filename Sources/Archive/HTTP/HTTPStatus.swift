@@ -3,6 +3,9 @@ internal import Glibc
 
 /// What a status means for us: the one place where numbers become errors.
 enum HTTPStatus {
+    static let proxyUserHint =
+        "the proxy wants a user: write user and password into the URL of the environment variable http_proxy or https_proxy, and leave the setting out"
+
     /// The error for a reply that its caller has no use for. `note` is what else was found out on the way.
     static func error(_ response: HTTPResponse, to request: HTTPRequest, key: ObjectKey?, note: String? = nil) -> ArchiveError {
         let status = response.status
@@ -37,8 +40,7 @@ enum HTTPStatus {
         switch status {
         case 401: (.unauthorized(status: 401), "check the credentials: the server does not know them, or wants some")
         case 403: (.unauthorized(status: 403), "check the credentials and what they may do here")
-        case 407:
-            (.unauthorized(status: 407), "the proxy wants a user: write it into the URL of the environment variable http_proxy or https_proxy, and leave the setting out")
+        case 407: (.unauthorized(status: 407), proxyUserHint)
         case 404 where method.mutates, 410 where method.mutates:
             (.notFound, "check the archive's URL and that its base exists on the server")
         case 404, 410: (.notFound, nil)

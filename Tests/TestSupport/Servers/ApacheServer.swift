@@ -1,4 +1,3 @@
-import Foundation
 import Glibc
 
 /// A real Apache on a free port of 127.0.0.1, with a directory of its own: with WebDAV, or as a forward proxy. Ends with the object.
@@ -12,7 +11,7 @@ package final class ApacheServer: Sendable {
     /// Whom a proxy that wants a user knows.
     package static let user = (name: "anna", password: "through the proxy")
     /// `openssl passwd -apr1 -salt walship1 'through the proxy'`
-    private static let passwordHash = "$apr1$walship1$m0my/2SxMHRH1kanfKifK0"
+    static let passwordHash = "$apr1$walship1$m0my/2SxMHRH1kanfKifK0"
 
     package let port: UInt16
     package var url: String { "http://127.0.0.1:\(port)" }
@@ -29,7 +28,7 @@ package final class ApacheServer: Sendable {
         }
     }
 
-    private static let modules = "/usr/lib/apache2/modules"
+    static let modules = "/usr/lib/apache2/modules"
 
     private init(_ role: Role, port: UInt16) throws {
         let apache = try InstalledServer.debian("apache2", package: "apache2-bin", needs: ["\(Self.modules)/mod_dav_fs.so"])
@@ -39,13 +38,8 @@ package final class ApacheServer: Sendable {
         let path = directory.path
         let locks = try directory.makeDirectory("locks")
         // Started by root it becomes somebody else, as it does everywhere: its directories are theirs then.
-        if geteuid() == 0 {
-            guard let account = getpwnam("www-data") else { throw ServerError("there is no user www-data, whom Debian's base-passwd makes") }
-            for place in [root, locks] where chown(place, account.pointee.pw_uid, account.pointee.pw_gid) != 0 {
-                throw ServerError("\(place) cannot be given to www-data: errno \(errno)")
-            }
-            chmod(path, 0o711)
-        }
+        for place in [root, locks] { try ServerAccount.own(place) }
+        chmod(path, 0o711)
         let (modules, lines) = try Self.lines(role, root: root, locks: locks, in: directory)
         let loading = (["mpm_event", "authn_core", "authz_core"] + modules).map { "LoadModule \($0)_module \(Self.modules)/mod_\($0).so" }
         let configuration = try directory.write(
@@ -54,8 +48,8 @@ package final class ApacheServer: Sendable {
             \(loading.joined(separator: "\n"))
             ServerName 127.0.0.1
             Listen 127.0.0.1:\(port)
-            User www-data
-            Group www-data
+            User \(ServerAccount.name)
+            Group \(ServerAccount.name)
             PidFile \(path)/pid
             DefaultRuntimeDir \(path)
             ErrorLog \(path)/error.log
