@@ -21,7 +21,11 @@ enum SettingKey: String, CaseIterable, Sendable {
     case httpStallTimeout = "http.stall-timeout"
     case httpStallBytesPerSecond = "http.stall-bytes-per-second"
     case httpCAFile = "http.ca-file"
+    case httpClientCertificateFile = "http.client-certificate-file"
+    case httpClientKeyFile = "http.client-key-file"
     case httpProxy = "http.proxy"
+    case httpHTTP2 = "http.http2"
+    case httpQuery = "http.query"
     case httpHeaders = "http.headers"
     case httpUsername = "http.username"
     case httpPassword = "http.password"
@@ -51,7 +55,7 @@ enum SettingKey: String, CaseIterable, Sendable {
         // configuration file is read by more people than a secret should be.
         case .httpPassword, .httpBearerToken: [.environment]
         case .s3Addressing, .s3Payload, .s3CredentialsFile, .s3Profile: [.file, .destination, .environment]
-        case .httpUsername, .httpPasswordFile, .httpBearerTokenFile, .httpHeaders: [.file, .destination, .environment]
+        case .httpUsername, .httpPasswordFile, .httpBearerTokenFile, .httpHeaders, .httpQuery: [.file, .destination, .environment]
         default: [.file, .destination, .environment, .flag]
         }
     }
@@ -59,7 +63,8 @@ enum SettingKey: String, CaseIterable, Sendable {
     /// Settings that mean something only together: an entry of `destinations` that has one of them has them all, so that one
     /// destination's user is never paired with another's password.
     static let groups: [Set<SettingKey>] = [
-        [.httpUsername, .httpPassword, .httpPasswordFile, .httpBearerToken, .httpBearerTokenFile]
+        [.httpUsername, .httpPassword, .httpPasswordFile, .httpBearerToken, .httpBearerTokenFile],
+        [.httpClientCertificateFile, .httpClientKeyFile],
     ]
 
     /// The setting and those that go with it.
@@ -68,7 +73,7 @@ enum SettingKey: String, CaseIterable, Sendable {
     /// Whether the value must never be shown.
     var isSecret: Bool {
         switch self {
-        case .httpPassword, .httpBearerToken, .httpHeaders: true
+        case .httpPassword, .httpBearerToken, .httpHeaders, .httpQuery: true
         default: false
         }
     }

@@ -7,7 +7,7 @@ import Testing
     private func store(_ server: ExampleServer, _ credentials: Credentials?) throws -> HTTPStore {
         var settings = HTTPSettings.direct
         settings.caFile = server.caFile
-        settings.credentials = credentials.map { credentials in { credentials } }
+        if let credentials { settings.credentials = { credentials } }
         return try HTTPStore(base: server.url, settings: settings)
     }
 
