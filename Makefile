@@ -1,4 +1,4 @@
-# make deps    install what is missing: from Debian (as root, or with sudo; nothing else needs root), and two servers for the tests into .build
+# make deps    install what is missing: from Debian (as root, or with sudo; nothing else needs root), and three servers for the tests into .build
 # make build   build everything, for debugging
 # make test    deps, build, and run every test; at most 15 minutes
 # make crash   cut more workloads after every file operation, each thoroughly: about ten seconds of a processor a seed, and ten to fifteen minutes of one
@@ -8,6 +8,7 @@
 # make faults  have each call of each kind fail in its turn, in a running process
 # make storm   ship through more faults to real servers, and read through all of them: FIRST=1 SEEDS=40
 # make sanitize  the log's tests under the thread and the address sanitizer, about ten minutes
+# make stores  the stores and the real servers against their contract, then the table of docs/stores.md
 # make lint    only the tests of the house: the map, the import rules, the documents
 # make bench   build the benchmarks for release and run them, in under four minutes; BENCH="--filter append" for a part
 # make demo    deps, build for release, and the whole story on this machine in under two minutes
@@ -67,6 +68,11 @@ sanitize: deps
 	Tests/Sanitize/run thread
 	Tests/Sanitize/run address
 .PHONY: sanitize
+
+stores: build-tests
+	$(TEST) --filter ConformanceTests
+	WALSHIP_WRITE_STORES=1 $(TEST) --filter HouseTests.StoresTests
+.PHONY: stores
 
 lint: build-tests
 	$(TEST) --filter HouseTests

@@ -9,13 +9,13 @@ public struct ArchiveError: Error, Hashable, Sendable, CustomStringConvertible {
         case unreachable
         /// The store answered with a status that says no.
         case refused(status: Int)
-        /// 401 or 403.
+        /// 401 or 403; 407 from a proxy.
         case unauthorized(status: Int)
         /// 507, or a full disk.
         case outOfSpace
         /// 413.
         case tooLarge
-        /// 409, 429, 500, 502, 503, 504: try again.
+        /// 408, 409, 423, 425, 429, 500, 502, 503, 504: try again.
         case busy(status: Int)
         /// The store has no such operation.
         case unsupported

@@ -86,11 +86,11 @@ public struct StoreCapabilities: OptionSet, Hashable, Sendable {
     public init(rawValue: UInt32) { self.rawValue = rawValue }
     /// A probe has run.
     public static let probed = StoreCapabilities(rawValue: 1 << 0)
-    /// A second create of the same key is refused (412).
+    /// A second create of the same key is refused (412), and of several that come together exactly one succeeds.
     public static let conditionalCreate = StoreCapabilities(rawValue: 1 << 1)
-    /// A repeated MKCOL answers 405.
+    /// A repeated MKCOL answers 405, and of several that come together exactly one makes the collection.
     public static let exclusiveCollections = StoreCapabilities(rawValue: 1 << 2)
-    /// An upload that was cut is never visible.
+    /// An upload that was cut is never visible, and leaves what was there as it was.
     public static let cutUploadsInvisible = StoreCapabilities(rawValue: 1 << 3)
     /// The store refuses a body whose checksum does not match.
     public static let verifiesChecksum = StoreCapabilities(rawValue: 1 << 4)

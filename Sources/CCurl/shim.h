@@ -86,6 +86,12 @@ static inline CURLcode walship_curl_set_close_on_exec(CURL *easy) {
     return curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, walship_curl_open_socket);
 }
 
+// CURLINFO_LONG: a number that libcurl knows of a transfer; 0 where it does not.
+static inline long walship_curl_get_long(CURL *easy, CURLINFO info) {
+    long value = 0;
+    return curl_easy_getinfo(easy, info, &value) == CURLE_OK ? value : 0;
+}
+
 // CURLMOPT options that are numbers.
 static inline CURLMcode walship_curl_multi_set_long(CURLM *multi, CURLMoption option, long value) {
     return curl_multi_setopt(multi, option, value);

@@ -54,13 +54,17 @@ struct StoreFactory: Sendable {
         settings.userAgent = "walshipd/\(Version.current)"
         settings.proxy = http.proxy
         settings.caFile = http.caFile
+        settings.clientCertificateFile = http.clientCertificateFile
+        settings.clientKeyFile = http.clientKeyFile
+        settings.http2 = http.http2
         settings.extraHeaders = http.headers.map { ($0.name, $0.value.value) }
         return settings
     }
 
-    /// With the user or token of plain HTTP and WebDAV stores.
+    /// With the user or token, and the fixed query, of plain HTTP and WebDAV stores.
     private func httpSettings() -> Archive.HTTPSettings {
         var settings = connection()
+        settings.fixedQuery = http.query?.value
         if let credentials = http.credentials {
             let logger = logger
             settings.credentials = {

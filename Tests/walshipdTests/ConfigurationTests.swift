@@ -95,6 +95,7 @@ import Testing
         (.httpStallTimeout, "7s", { $0.http.stallTimeout == .seconds(7) }),
         (.httpStallBytesPerSecond, "64KiB", { $0.http.stallBytesPerSecond == ByteSize(64 << 10) }),
         (.httpProxy, "http://proxy:3128", { $0.http.proxy == "http://proxy:3128" }),
+        (.httpHTTP2, "true", { $0.http.http2 }),
         (.s3Endpoint, "http://h:1", { $0.s3.endpoint == "http://h:1" }),
         (.s3Region, "x-1", { $0.s3.region == "x-1" }),
     ]
@@ -172,6 +173,7 @@ import Testing
             (.retryDelayMax, ["99ms", "2h"]), (.httpConnectTimeout, ["99ms", "6m"]), (.httpStallTimeout, ["999ms", "2h"]),
             (.httpStallBytesPerSecond, ["0", "1kb"]),
             (.httpProxy, ["proxy:3128", "ftp://p:1", "http://u:pw@p:1", "http://p:1/path", "http://p:0"]),
+            (.httpHTTP2, ["on", "2"]),
             (.logLevel, ["verbose", "INFO"]), (.shutdownDeadline, ["11m", "-1s"]),
         ] as [(SettingKey, [String])])
     func valuesOutOfRangeAreRefusedWhereTheyStand(_ key: SettingKey, _ values: [String]) {
@@ -267,6 +269,10 @@ import Testing
         // Not in this version: an unknown key is refused, so nobody relies on it.
         #expect(refusal(targets + "ship: {backlog-policy: keep}") != nil)
         #expect(refusal(targets + "ship: {max-local-bytes: 1GiB}") != nil)
+        #expect(refusal(targets + "http: {client-key-file: /dev/null}")?.contains("a key its certificate") == true)
+        #expect(refusal(targets + "http: {client-certificate-file: /dev/null}")?.contains("needs its key") == true)
+        #expect(refusal(targets + "http: {query: \"?hunter2\"}")?.contains("without the ? itself") == true)
+        #expect(refusal(targets + "http: {query: \"?hunter2\"}")?.contains("hunter2") == false)
         #expect(refusal(targets + "http: {username: u}")?.contains("has no password") == true)
         #expect(refusal(targets, environment: ["WALSHIPD_HTTP_PASSWORD": "hunter2"])?.contains("without a user name") == true)
         let both = refusal(
@@ -303,7 +309,9 @@ import Testing
 
             let headers = try load(targets + "http: {headers: [\"X-Token: hunter2\"]}")
             #expect(headers.destinations[0].http.headers.map(\.name) == ["X-Token"])
-            for settings in [named, direct, bearer, headers] {
+            let query = try load(targets + "http: {query: hunter2}")
+            #expect(query.destinations[0].http.query?.value == "hunter2")
+            for settings in [named, direct, bearer, headers, query] {
                 var dumped = ""
                 dump(settings, to: &dumped)
                 #expect(!dumped.contains("hunter2"))
@@ -395,7 +403,7 @@ import Testing
         #expect(settings.logs.count == 1 && settings.destinations.count == 1)
         // What is commented out as an example can be uncommented.
         let examples = [
-            "ca-file: ", "proxy: ", "headers:", "  - \"X-Team", "username: ", "password-file: ", "bearer-token-file: ",
+            "ca-file: ", "client-certificate-file: ", "client-key-file: ", "proxy: ", "query: ", "headers:", "  - \"X-Team", "username: ", "password-file: ", "bearer-token-file: ",
             "endpoint: ", "region: ", "credentials-file: ", "profile: ", "key-file: ", "key-command: ", "old-key-files:", "  - /etc/walshipd/key",
         ]
         var all: [String] = []
@@ -404,7 +412,7 @@ import Testing
             all.append(isExample ? "  " + line.dropFirst("  # ".count) : line)
         }
         let keys: Set<SettingKey> = [
-            .httpCAFile, .httpProxy, .httpHeaders, .httpUsername, .httpPasswordFile, .httpBearerTokenFile,
+            .httpCAFile, .httpClientCertificateFile, .httpClientKeyFile, .httpProxy, .httpQuery, .httpHeaders, .httpUsername, .httpPasswordFile, .httpBearerTokenFile,
             .s3Endpoint, .s3Region, .s3CredentialsFile, .s3Profile, .encryptionKeyFile, .encryptionKeyCommand, .encryptionOldKeyFiles,
         ]
         #expect(try keys.isSubset(of: ConfigurationFile.parse(all.joined(separator: "\n"), path: path).settings.keys))

@@ -15,11 +15,7 @@ import Testing
                 environment: ["SWIFT_BACKTRACE": "enable=no"])
             try await waitUntil("the server prints where it listens; \(server.tail)") { server.standardOutput.contains("\n") }
             let url = try #require(server.standardOutput.split(separator: "\n").first?.split(separator: " ").last)
-            var settings = Archive.HTTPSettings()
-            settings.proxy = ""
-            try await check.run(
-                on: HTTPStore(base: url + "/base", settings: settings),
-                expecting: [.conditionalCreate, .exclusiveCollections, .cutUploadsInvisible, .verifiesChecksum, .list, .rangeGet])
+            try await check.run(on: HTTPStore(base: url + "/base", settings: .direct), as: .serve)
         }
     }
 }

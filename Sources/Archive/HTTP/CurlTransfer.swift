@@ -244,6 +244,7 @@ internal import Glibc
         }
         // A server that says no while the body is still going out (413, 507) may close at once: its answer counts, not ours.
         if code == CURLE_SEND_ERROR, status >= 400, headersAreComplete { return .success(reply) }
+        if let refusal = proxyRefusal() { return .failure(refusal) }
         if isTooLarge {
             return .failure(
                 error(.refused(status: status), "the reply has more than the \(request.responseLimit) bytes allowed for it"))
@@ -262,6 +263,19 @@ internal import Glibc
         }
         let (kind, hint) = CurlResult.explain(code)
         return .failure(error(kind, text, hint: hint))
+    }
+
+    /// What a proxy said to CONNECT, where it was no.
+    private func proxyRefusal() -> ArchiveError? {
+        guard let easy = unsafe easy else { return nil }
+        let status = unsafe walship_curl_get_long(easy, CURLINFO_HTTP_CONNECTCODE)
+        switch status {
+        case 407: return error(.unauthorized(status: 407), "the proxy answered 407 to CONNECT", hint: HTTPStatus.proxyUserHint)
+        case 403:
+            return error(.unauthorized(status: 403), "the proxy answered 403 to CONNECT", hint: "have the proxy allow connections to the archive's host and port")
+        case 400...: return error(.unreachable, "the proxy answered \(status) to CONNECT", hint: "check that the proxy reaches the archive's host")
+        default: return nil
+        }
     }
 
     /// The outcome is unknown as soon as the request may have reached the server and could have changed something there.

@@ -18,4 +18,6 @@ package enum HTTPLimits {
     /// Bytes per second that a bandwidth limit may be at least: 128 transfers at a time still get a piece each within ten seconds, well before any
     /// of them counts as standing still.
     package static let sendRateMin = 64 << 10
+    /// Temporary names of failed uploads that are kept to be deleted once more: a few per transfer, over an outage.
+    package static let abandonedNamesMax = 64
 }

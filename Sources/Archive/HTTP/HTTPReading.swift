@@ -1,9 +1,13 @@
 /// Objects behind HTTP: what reading and probing need of a store, whatever dialect it speaks.
 protocol HTTPReading: Sendable {
+    associatedtype Proof: Equatable & Sendable
     /// What messages call the store.
     var name: String { get }
-    /// What is known of it now.
-    var current: StoreCapabilities { get }
+    var session: HTTPSession<Proof> { get }
+    /// Whether a PUT may carry a condition; false once the server has refused one for it.
+    var takesConditions: Bool { get }
+    /// Whether nothing that a probe makes is removed: `HTTPSettings.keepsProbes`.
+    var keepsProbes: Bool { get }
     /// Where a method without a body or headers of its own begins.
     func request(_ method: HTTPRequest.Method, _ key: ObjectKey) -> HTTPRequest
     func putRequest(_ key: ObjectKey, _ bytes: [UInt8], onlyIfAbsent: Bool) -> HTTPRequest
@@ -11,8 +15,17 @@ protocol HTTPReading: Sendable {
     func exchange(_ request: HTTPRequest, _ key: ObjectKey?) async throws(ArchiveError) -> HTTPResponse
     /// The error for a reply that is of no use.
     func refusal(_ response: HTTPResponse, to request: HTTPRequest, key: ObjectKey?) -> ArchiveError
+    func create(_ key: ObjectKey, _ bytes: [UInt8]) async throws(ArchiveError) -> CreateOutcome
     func head(_ key: ObjectKey) async throws(ArchiveError) -> ObjectInfo?
     func delete(_ key: ObjectKey) async throws(ArchiveError)
+}
+
+extension HTTPReading {
+    /// What is known of the store now.
+    var current: StoreCapabilities {
+        get { session.capabilities }
+        nonmutating set { session.capabilities = newValue }
+    }
 }
 
 extension HTTPReading {
@@ -60,9 +73,20 @@ extension HTTPReading {
         }
     }
 
-    /// What a 200 to a HEAD says.
-    func size(_ response: HTTPResponse, to request: HTTPRequest, _ key: ObjectKey) throws(ArchiveError) -> ObjectInfo {
-        guard let size = response.contentLength else { throw wrong("did not say how long the object is", request, key) }
+    /// What a 200 to a HEAD says; where that is nothing, as Apache 2.4 says nothing of an empty object, what is said to a GET.
+    func size(_ response: HTTPResponse, to request: HTTPRequest, _ key: ObjectKey) async throws(ArchiveError) -> ObjectInfo {
+        if let size = response.contentLength { return ObjectInfo(size: size) }
+        var get = self.request(.get, key)
+        get.headers = [HTTPHeader("Range", "bytes=0-0"), HTTPHeader("Accept-Encoding", "identity")]
+        get.window = 0..<1
+        let reply = try await exchange(get, key)
+        let size =
+            switch reply.status {
+            case 200: reply.header("content-range") == nil ? reply.contentLength : nil
+            case 206, 416: reply.header("content-range").flatMap { ContentRange($0)?.total }
+            default: throw refusal(reply, to: get, key: key)
+            }
+        guard let size else { throw wrong("did not say how long the object is", request, key) }
         return ObjectInfo(size: size)
     }
 

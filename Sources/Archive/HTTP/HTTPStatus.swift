@@ -3,6 +3,9 @@ internal import Glibc
 
 /// What a status means for us: the one place where numbers become errors.
 enum HTTPStatus {
+    static let proxyUserHint =
+        "the proxy wants a user: write user and password into the URL of the environment variable http_proxy or https_proxy, and leave the setting out"
+
     /// The error for a reply that its caller has no use for. `note` is what else was found out on the way.
     static func error(_ response: HTTPResponse, to request: HTTPRequest, key: ObjectKey?, note: String? = nil) -> ArchiveError {
         let status = response.status
@@ -37,13 +40,14 @@ enum HTTPStatus {
         switch status {
         case 401: (.unauthorized(status: 401), "check the credentials: the server does not know them, or wants some")
         case 403: (.unauthorized(status: 403), "check the credentials and what they may do here")
+        case 407: (.unauthorized(status: 407), proxyUserHint)
         case 404 where method.mutates, 410 where method.mutates:
             (.notFound, "check the archive's URL and that its base exists on the server")
         case 404, 410: (.notFound, nil)
         case 413: (.tooLarge, "raise the server's limit on request bodies (nginx: client_max_body_size), or use smaller segments")
         case 507: (.outOfSpace, "free space on the archive's server")
         case 429, 503: (.busy(status: status), "the server is overloaded or in maintenance")
-        case 408, 409, 425, 500, 502, 504: (.busy(status: status), nil)
+        case 408, 409, 423, 425, 500, 502, 504: (.busy(status: status), nil)
         case 405, 501:
             (
                 .unsupported,
@@ -60,10 +64,12 @@ enum HTTPStatus {
         case 403: "Forbidden"
         case 404: "Not Found"
         case 405: "Method Not Allowed"
+        case 407: "Proxy Authentication Required"
         case 409: "Conflict"
         case 410: "Gone"
         case 412: "Precondition Failed"
         case 413: "Content Too Large"
+        case 423: "Locked"
         case 429: "Too Many Requests"
         case 500: "Internal Server Error"
         case 501: "Not Implemented"

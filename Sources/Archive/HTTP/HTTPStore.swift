@@ -2,29 +2,21 @@ internal import Synchronization
 
 /// An archive on a server that knows PUT and GET, plain or with WebDAV.
 ///
-/// Owns its place on the server, what was found out about it, and the credentials in use. Does not retry and does not decide what
-/// an unknown outcome means. Safe from any task.
+/// Owns its place on the server; what was found out about it and the credentials in use are the session's. Does not retry and does not decide
+/// what an unknown outcome means. Safe from any task.
 public final class HTTPStore: ObjectStore, HTTPReading {
     /// The base URL: it holds no credentials.
     public let name: String
     let settings: HTTPSettings
-    let engine: CurlEngine
-    /// Where the randomness of temporary names comes from.
-    let random: @Sendable () -> UInt64
-
-    private let known = Mutex<StoreCapabilities>([])
-    /// The outer nil: not asked yet.
-    private let credentials = Mutex<Credentials??>(nil)
+    let session: HTTPSession<Credentials?>
+    /// Temporary names of uploads that failed.
+    let abandoned = Mutex<[ObjectKey]>([])
 
     /// `base` is an http or https URL without user information (that belongs into `settings.credentials`), query and
     /// fragment; nothing is sent yet. Throws `.invalid` for a URL or a setting that cannot be used.
     public convenience init(base: String, settings: HTTPSettings = HTTPSettings()) throws(ArchiveError) {
         try self.init(
-            base: base, settings: settings, engine: CurlEngine(settings: settings),
-            random: {
-                var generator = SystemRandomNumberGenerator()
-                return generator.next()
-            })
+            base: base, settings: settings, engine: CurlEngine(settings: settings), random: HTTPSession<Credentials?>.systemRandom)
     }
 
     /// With an engine that several stores share; its settings and the store's should be the same.
@@ -44,10 +36,9 @@ public final class HTTPStore: ObjectStore, HTTPReading {
         }
         var base = parts.printable
         while base.hasSuffix("/") { base.removeLast() }
-        self.name = base
+        name = base
         self.settings = settings
-        self.engine = engine
-        self.random = random
+        session = HTTPSession(engine: engine, random: random) { () throws(ArchiveError) in settings.credentials?() }
     }
 
     public var capabilities: StoreCapabilities { get async { current } }
@@ -55,12 +46,7 @@ public final class HTTPStore: ObjectStore, HTTPReading {
     public func assume(_ capabilities: StoreCapabilities) async { current = capabilities }
 
     /// Ends what is under way with `.cancelled` and closes the connections. The store is of no use afterwards.
-    public func shutdown() async { await engine.shutdown() }
-
-    var current: StoreCapabilities {
-        get { known.withLock { $0 } }
-        set { known.withLock { $0 = newValue } }
-    }
+    public func shutdown() async { await session.engine.shutdown() }
 
     // MARK: Reading
 
@@ -72,7 +58,7 @@ public final class HTTPStore: ObjectStore, HTTPReading {
         let request = request(.head, key)
         let response = try await exchange(request, key)
         switch response.status {
-        case 200: return try size(response, to: request, key)
+        case 200: return try await size(response, to: request, key)
         case 404, 410: return nil
         default: throw refusal(response, to: request, key: key)
         }
@@ -106,32 +92,18 @@ public final class HTTPStore: ObjectStore, HTTPReading {
 
     func url(_ bare: String) -> String { settings.fixedQuery.map { "\(bare)?\($0)" } ?? bare }
 
-    /// One request with the credentials in use. After a 401 or 403 they are asked for anew and, if they have changed, the request is
-    /// made once more: the refused one did nothing.
-    func exchange(_ request: HTTPRequest, _ key: ObjectKey?) async throws(ArchiveError) -> HTTPResponse {
-        var request = request
-        request.credentials = credentials.withLock { known in
-            if let known { return known }
-            let first = settings.credentials?()
-            known = .some(first)
-            return first
-        }
-        let response = try await perform(request, key)
-        guard response.status == 401 || response.status == 403, let source = settings.credentials else { return response }
-        let renewed = source()
-        guard renewed != request.credentials else { return response }
-        credentials.withLock { $0 = .some(renewed) }
-        request.credentials = renewed
-        return try await perform(request, key)
-    }
+    /// Whatever it refuses, a server that knows PUT knows the condition, or passes over it.
+    var takesConditions: Bool { true }
 
-    private func perform(_ request: HTTPRequest, _ key: ObjectKey?) async throws(ArchiveError) -> HTTPResponse {
-        do throws(ArchiveError) {
-            return try await engine.perform(request)
-        } catch {
-            var error = error
-            error.key = key
-            throw error
-        }
+    var keepsProbes: Bool { settings.keepsProbes }
+
+    func exchange(_ request: HTTPRequest, _ key: ObjectKey?) async throws(ArchiveError) -> HTTPResponse {
+        try await session.exchange(
+            key, isRefused: { $0.status == 401 || $0.status == 403 }, refusal: { refusal($0, to: request, key: key) },
+            { credentials in
+                var request = request
+                request.credentials = credentials
+                return request
+            })
     }
 }

@@ -1,8 +1,7 @@
 internal import Crypto
 internal import FoundationEssentials
-internal import WAL
 
-/// Writing: objects, the collections above them, and the way round stores that show cut uploads.
+/// Writing: objects, and the collections above them.
 extension HTTPStore {
     public func create(_ key: ObjectKey, _ bytes: [UInt8]) async throws(ArchiveError) -> CreateOutcome {
         // A store that does not honour the condition would replace what is there: the look comes first.
@@ -33,10 +32,10 @@ extension HTTPStore {
         switch response.status {
         case 201: return .created
         case 405 where parents.mayHaveStored: throw HTTPStatus.ambiguous(request, key)
-        case 405:
-            // RFC 4918 section 9.3.1: 405 where something is already. A server without MKCOL says the same, so unless the
-            // probe saw that it has it, look.
-            if current.contains(.exclusiveCollections) { return .exists }
+        case 405 where current.contains(.exclusiveCollections): return .exists
+        case 403, 405:
+            // RFC 4918 section 9.3.1: 405 where something is already. A server without MKCOL says the same, and Apache 2.4 says 403 to those who come
+            // while another one makes it: look.
             if try await isCollection(key) { return .exists }
             throw HTTPStatus.error(response, to: request, key: key, note: parents.refusal)
         default: throw HTTPStatus.error(response, to: request, key: key, note: parents.refusal)
@@ -53,7 +52,7 @@ extension HTTPStore {
     // MARK: Putting
 
     /// `.exists` for a 412.
-    private func put(_ key: ObjectKey, _ bytes: [UInt8], onlyIfAbsent: Bool) async throws(ArchiveError) -> CreateOutcome {
+    func put(_ key: ObjectKey, _ bytes: [UInt8], onlyIfAbsent: Bool) async throws(ArchiveError) -> CreateOutcome {
         let request = putRequest(key, bytes, onlyIfAbsent: onlyIfAbsent)
         var response = try await exchange(request, key)
         let parents = try await makeParents(of: key, after: response)
@@ -97,13 +96,18 @@ extension HTTPStore {
     }
 
     /// Makes the collections above `key`, if `response` (to a PUT or MKCOL of `key`) says that they are missing: 409 as RFC 4918 wants
-    /// it, 404 as some servers say, or the 500 of nginx without `create_full_put_path`. After a 500 it is tried again
-    /// only when something was missing, or a rival may just have made it.
+    /// it, 404 or 403 as some servers say, or the 500 of nginx without `create_full_put_path`. After a 403, which mostly means what it says, it is
+    /// tried again only when something was missing; after a 500 also when a rival may just have made it.
     func makeParents(of key: ObjectKey, after response: HTTPResponse) async throws(ArchiveError) -> Parents {
-        guard [404, 409, 500].contains(response.status) else { return Parents() }
+        guard [403, 404, 409, 500].contains(response.status) else { return Parents() }
         do throws(ArchiveError) {
             let made = try await makeParents(of: key)
-            let tryAgain = response.status != 500 || made.any || current.contains(.exclusiveCollections)
+            let tryAgain =
+                switch response.status {
+                case 403: made.any
+                case 500: made.any || current.contains(.exclusiveCollections)
+                default: true
+                }
             return Parents(tryAgain: tryAgain, mayHaveStored: response.status == 500, refusal: made.refusal)
         } catch {
             var error = error
@@ -157,88 +161,5 @@ extension HTTPStore {
             place += part + "/"
             return place
         }
-    }
-
-    // MARK: Temporary name, then MOVE
-
-    /// Where a cut upload would be visible under the object's own name and MOVE exists.
-    private var movesIntoPlace: Bool {
-        current.contains(.probed) && !current.contains(.cutUploadsInvisible) && current.contains(.move)
-    }
-
-    private func moveIntoPlace(_ key: ObjectKey, _ bytes: [UInt8], overwrite: Bool) async throws(ArchiveError) -> CreateOutcome {
-        let temporary = ObjectKey("\(key.path).tmp-\(Hex.sixteenDigits(random()))")
-        let outcome: CreateOutcome
-        do throws(ArchiveError) {
-            outcome = try await moveIntoPlace(key, through: temporary, bytes, overwrite: overwrite)
-        } catch {
-            throw await removing(temporary, after: error)
-        }
-        if outcome == .exists {
-            do throws(ArchiveError) {
-                try await delete(temporary)
-            } catch {
-                // The object is another's, that much is known: only the temporary name is in doubt.
-                throw ArchiveError(
-                    error.code, "\(error.message); the temporary object \(temporary) may be left", outcome: .notDone, key: key,
-                    hint: error.hint,
-                    retryAfter: error.retryAfter)
-            }
-        }
-        return outcome
-    }
-
-    private func moveIntoPlace(
-        _ key: ObjectKey, through temporary: ObjectKey, _ bytes: [UInt8], overwrite: Bool
-    ) async throws(ArchiveError) -> CreateOutcome {
-        do throws(ArchiveError) {
-            guard try await put(temporary, bytes, onlyIfAbsent: true) == .created else {
-                throw ArchiveError(.refused(status: 412), "the temporary name \(name)/\(temporary) is taken", key: key)
-            }
-            let size = try await head(temporary)?.size
-            guard size == UInt64(bytes.count) else {
-                throw ArchiveError(
-                    .damaged,
-                    "\(name)/\(temporary) has \(size.map { "\($0) bytes" } ?? "gone") after \(bytes.count) bytes were stored there",
-                    key: key)
-            }
-        } catch {
-            // Whatever became of the temporary name, nothing has happened to the object.
-            var error = error
-            error.outcome = .notDone
-            error.key = key
-            throw error
-        }
-        let move = moveRequest(temporary, to: key, overwrite: overwrite)
-        let response = try await exchange(move, key)
-        switch response.status {
-        case 201, 204: return .created
-        case 412 where !overwrite: return .exists
-        default: throw HTTPStatus.error(response, to: move, key: key)
-        }
-    }
-
-    func moveRequest(_ from: ObjectKey, to key: ObjectKey, overwrite: Bool) -> HTTPRequest {
-        var move = request(.move, from)
-        // The absolute form: RFC 2518, which servers of that age follow, knows no other.
-        move.headers = [HTTPHeader("Destination", "\(name)/\(key.path)"), HTTPHeader("Overwrite", overwrite ? "T" : "F")]
-        move.mayResend = false
-        return move
-    }
-
-    private func removing(_ temporary: ObjectKey, after error: ArchiveError) async -> ArchiveError {
-        let failure = await afterCancellation { () -> ArchiveError? in
-            do throws(ArchiveError) {
-                try await self.delete(temporary)
-                return nil
-            } catch {
-                return error
-            }
-        }
-        guard let failure else { return error }
-        // What cannot be removed is named in the error that is thrown anyway.
-        var error = error
-        error.message += "; the temporary object \(temporary) may be left (\(failure.message))"
-        return error
     }
 }

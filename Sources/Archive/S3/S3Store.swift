@@ -15,14 +15,10 @@ public final class S3Store: ObjectStore, HTTPReading {
     let listingPageKeys: Int
     private let settings: S3Settings
     private let http: HTTPSettings
-    private let engine: CurlEngine
-    private let random: @Sendable () -> UInt64
+    let session: HTTPSession<S3Credentials>
     private let now: @Sendable () -> Int
 
     private struct State {
-        var capabilities: StoreCapabilities = []
-        /// The credentials in use; nil: not asked yet.
-        var credentials: S3Credentials?
         /// A reply has shown that the bucket exists.
         var hasSeenBucket = false
         /// The store refuses a PUT for its condition, whatever is there.
@@ -33,11 +29,7 @@ public final class S3Store: ObjectStore, HTTPReading {
     /// Nothing is sent yet. Throws `.invalid` for an endpoint or a setting that cannot be used.
     public convenience init(_ place: S3Place, settings: S3Settings, http: HTTPSettings = HTTPSettings()) throws(ArchiveError) {
         try self.init(
-            place, settings: settings, http: http,
-            random: {
-                var generator = SystemRandomNumberGenerator()
-                return generator.next()
-            }, now: { time(nil) })
+            place, settings: settings, http: http, random: HTTPSession<S3Credentials>.systemRandom, now: { time(nil) })
     }
 
     /// `now` gives seconds since 1970.
@@ -50,12 +42,11 @@ public final class S3Store: ObjectStore, HTTPReading {
                 .invalid, "a user, a token or a fixed query is set for an S3 store", hint: "S3 requests are signed with an access key, and with nothing else")
         }
         address = try S3Address(place, settings)
-        engine = try CurlEngine(settings: http)
+        session = HTTPSession(engine: try CurlEngine(settings: http), random: random, source: settings.credentials)
         name = place.prefix.isEmpty ? "s3://\(place.bucket)" : "s3://\(place.bucket)/\(place.prefix)"
         self.listingPageKeys = listingPageKeys
         self.settings = settings
         self.http = http
-        self.random = random
         self.now = now
     }
 
@@ -64,35 +55,17 @@ public final class S3Store: ObjectStore, HTTPReading {
     public func assume(_ capabilities: StoreCapabilities) async { current = capabilities }
 
     /// Ends what is under way with `.cancelled` and closes the connections. The store is of no use afterwards.
-    public func shutdown() async { await engine.shutdown() }
-
-    var current: StoreCapabilities {
-        get { state.withLock { $0.capabilities } }
-        set { state.withLock { $0.capabilities = newValue } }
-    }
+    public func shutdown() async { await session.engine.shutdown() }
 
     var keepsProbes: Bool { http.keepsProbes }
 
-    var refusesConditions: Bool {
-        get { state.withLock { $0.refusesConditions } }
-        set { state.withLock { $0.refusesConditions = newValue } }
+    var takesConditions: Bool {
+        get { state.withLock { !$0.refusesConditions } }
+        set { state.withLock { $0.refusesConditions = !newValue } }
     }
 
     public func probe(prefix: ObjectKey) async throws(ArchiveError) -> StoreCapabilities {
-        let probe = S3Probe(store: self, home: ObjectKey("\(prefix.path)/\(Hex.sixteenDigits(random()))"))
-        let found: StoreCapabilities
-        do throws(ArchiveError) {
-            found = try await probe.run()
-        } catch {
-            guard !keepsProbes else { throw error }
-            let failure = await afterCancellation { await probe.tidyUp() }
-            var error = error
-            if failure != nil { error.message += "; names below \(probe.home) may be left" }
-            throw error
-        }
-        if !keepsProbes, let failure = await probe.tidyUp() { throw failure }
-        current = found
-        return found
+        try await S3Probe(store: self, home: ObjectKey("\(prefix.path)/\(Hex.sixteenDigits(session.random()))")).findOut()
     }
 
     // MARK: Reading and removing
@@ -105,7 +78,7 @@ public final class S3Store: ObjectStore, HTTPReading {
         let request = request(.head, key)
         let response = try await exchange(request, key)
         switch response.status {
-        case 200: return try size(response, to: request, key)
+        case 200: return try await size(response, to: request, key)
         case 404, 410:
             // A missing bucket answers a HEAD just like a missing key, and says which only in a body.
             if !state.withLock({ $0.hasSeenBucket }) { try await explain(key) }
@@ -155,43 +128,14 @@ public final class S3Store: ObjectStore, HTTPReading {
         S3Failure.error(response, to: request, key: key, place: address.place, now: now())
     }
 
-    /// One signed request. When the store refuses the credentials, they are asked for anew and, if they have changed, the request is made once
-    /// more: the refused one did nothing.
+    /// One signed request.
     func exchange(_ request: HTTPRequest, _ key: ObjectKey?) async throws(ArchiveError) -> HTTPResponse {
-        let used = try credentialsInUse()
-        let response = try await perform(request, used, key)
-        guard S3Failure.refusesCredentials(response, to: request) else { return response }
-        let renewed: S3Credentials
-        do throws(ArchiveError) {
-            renewed = try settings.credentials()
-        } catch {
-            var refusal = refusal(response, to: request, key: key)
-            refusal.message += "; and the credentials cannot be read again: \(error.message)"
-            throw refusal
-        }
-        guard renewed != used else { return response }
-        state.withLock { $0.credentials = renewed }
-        return try await perform(request, renewed, key)
-    }
-
-    private func credentialsInUse() throws(ArchiveError) -> S3Credentials {
-        if let known = state.withLock({ $0.credentials }) { return known }
-        let first = try settings.credentials()
-        state.withLock { $0.credentials = first }
-        return first
-    }
-
-    private func perform(_ request: HTTPRequest, _ credentials: S3Credentials, _ key: ObjectKey?) async throws(ArchiveError) -> HTTPResponse {
-        do throws(ArchiveError) {
-            let response = try await engine.perform(signed(request, credentials, key))
-            // Also a missing key's 404 shows it, if its words do not say otherwise.
-            if response.isSuccess || S3ErrorDocument(response).code == "NoSuchKey" { state.withLock { $0.hasSeenBucket = true } }
-            return response
-        } catch {
-            var error = error
-            error.key = key
-            throw error
-        }
+        let response = try await session.exchange(
+            key, isRefused: { S3Failure.refusesCredentials($0, to: request) }, refusal: { refusal($0, to: request, key: key) },
+            { signed(request, $0, key) })
+        // Also a missing key's 404 shows it, if its words do not say otherwise.
+        if response.isSuccess || S3ErrorDocument(response).code == "NoSuchKey" { state.withLock { $0.hasSeenBucket = true } }
+        return response
     }
 
     /// With the headers that prove who we are. What a proxy may change (Accept-Encoding) is not signed; what S3 wants signed (Host, Content-MD5,

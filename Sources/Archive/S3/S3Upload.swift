@@ -3,14 +3,14 @@ extension S3Store {
     public func create(_ key: ObjectKey, _ bytes: [UInt8]) async throws(ArchiveError) -> CreateOutcome {
         // A store that does not honour the condition would replace what is there: the look comes first.
         if !current.contains(.conditionalCreate), try await head(key) != nil { return .exists }
-        guard !refusesConditions else { return try await put(key, bytes, onlyIfAbsent: false) }
+        guard takesConditions else { return try await put(key, bytes, onlyIfAbsent: false) }
         do throws(ArchiveError) {
             return try await put(key, bytes, onlyIfAbsent: true)
         } catch where error.code == .unsupported {
             // 501: stores are known that refuse the condition itself. Without it they are like those that ignore it: look, then put.
             if try await head(key) != nil { return .exists }
             let outcome = try await put(key, bytes, onlyIfAbsent: false)
-            refusesConditions = true
+            takesConditions = false
             return outcome
         }
     }

@@ -8,7 +8,15 @@ struct HTTPSettings: Equatable, Sendable {
     var stallBytesPerSecond = ByteSize(1024)
     /// A PEM file of certificate authorities to trust instead of the system's.
     var caFile: String?
+    /// PEM files of our own certificate and its key, for servers that want one.
+    var clientCertificateFile: String?
+    var clientKeyFile: String?
+    /// nil: as the environment says (`http_proxy`, `https_proxy`, `no_proxy`).
     var proxy: String?
+    /// HTTP/2 where a TLS server offers it.
+    var http2 = false
+    /// Behind each URL, without its question mark; not for S3, whose requests are signed.
+    var query: Secret?
     var headers: [Header] = []
     var credentials: Credentials?
 
@@ -51,10 +59,26 @@ struct HTTPSettings: Equatable, Sendable {
         headers = try reader.value(.httpHeaders, default: headers, Self.parseHeaders)
         credentials = try Self.credentials(from: reader)
         try credentials?.check()
-        if let caFile, let found = try reader.text(.httpCAFile) {
-            // A bundle of all public authorities has about 200 KiB.
-            _ = try SmallFile.read(caFile, limit: 16 << 20, for: found.name, at: found.origin)
+        http2 = try reader.value(.httpHTTP2, default: http2, SettingParsers.yesOrNo)
+        query = try reader.optional(.httpQuery, Self.parseQuery)
+        clientCertificateFile = try reader.optional(.httpClientCertificateFile, SettingParsers.nonEmpty)
+        clientKeyFile = try reader.optional(.httpClientKeyFile, SettingParsers.nonEmpty)
+        if (clientCertificateFile == nil) != (clientKeyFile == nil) {
+            throw try reader.error(
+                clientKeyFile == nil ? .httpClientCertificateFile : .httpClientKeyFile,
+                "a certificate needs its key, and a key its certificate; both may be in one file, which is then named twice")
         }
+        for key in [SettingKey.httpCAFile, .httpClientCertificateFile, .httpClientKeyFile] {
+            // A bundle of all public authorities has about 200 KiB.
+            if let found = try reader.text(key) { _ = try SmallFile.read(found.text, limit: 16 << 20, for: found.name, at: found.origin) }
+        }
+    }
+
+    private static func parseQuery(_ text: String) throws(ArgumentTextError) -> Secret {
+        guard !text.isEmpty, !text.hasPrefix("?"), text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "#") }) else {
+            throw ArgumentTextError("expected what shall stand behind the ? of each URL, percent-encoded, without the ? itself")
+        }
+        return Secret(text)
     }
 
     private static func parseProxy(_ text: String) throws(ArgumentTextError) -> String {

@@ -23,7 +23,11 @@ enum SettingKey: String, CaseIterable, Sendable {
     case httpStallTimeout = "http.stall-timeout"
     case httpStallBytesPerSecond = "http.stall-bytes-per-second"
     case httpCAFile = "http.ca-file"
+    case httpClientCertificateFile = "http.client-certificate-file"
+    case httpClientKeyFile = "http.client-key-file"
     case httpProxy = "http.proxy"
+    case httpHTTP2 = "http.http2"
+    case httpQuery = "http.query"
     case httpHeaders = "http.headers"
     case httpUsername = "http.username"
     case httpPassword = "http.password"
@@ -58,7 +62,7 @@ enum SettingKey: String, CaseIterable, Sendable {
         case .httpPassword, .httpBearerToken: [.environment]
         case .s3Addressing, .s3Payload, .s3CredentialsFile, .s3Profile: [.file, .destination, .environment]
         case .encryptionKeyCommand: [.file, .destination, .environment]
-        case .httpUsername, .httpPasswordFile, .httpBearerTokenFile, .httpHeaders: [.file, .destination, .environment]
+        case .httpUsername, .httpPasswordFile, .httpBearerTokenFile, .httpHeaders, .httpQuery: [.file, .destination, .environment]
         default: [.file, .destination, .environment, .flag]
         }
     }
@@ -68,6 +72,7 @@ enum SettingKey: String, CaseIterable, Sendable {
     static let groups: [Set<SettingKey>] = [
         [.httpUsername, .httpPassword, .httpPasswordFile, .httpBearerToken, .httpBearerTokenFile],
         [.encryptionKeyFile, .encryptionKeyCommand, .encryptionOldKeyFiles],
+        [.httpClientCertificateFile, .httpClientKeyFile],
     ]
 
     /// The setting and those that go with it.
@@ -77,7 +82,7 @@ enum SettingKey: String, CaseIterable, Sendable {
     var isSecret: Bool {
         switch self {
         // A command may name a token.
-        case .httpPassword, .httpBearerToken, .httpHeaders, .encryptionKeyCommand: true
+        case .httpPassword, .httpBearerToken, .httpHeaders, .httpQuery, .encryptionKeyCommand: true
         default: false
         }
     }

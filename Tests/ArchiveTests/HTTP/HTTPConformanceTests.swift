@@ -4,27 +4,32 @@ import Testing
 
 /// The contract of `ObjectStore`, on real servers and over HTTP: each check has a server of its own.
 @Suite struct HTTPConformanceTests {
-    private func store(_ url: String) throws -> HTTPStore {
-        var settings = HTTPSettings()
-        settings.proxy = ""
-        return try HTTPStore(base: url + "/base", settings: settings)
-    }
+    private func store(_ url: String) throws -> HTTPStore { try HTTPStore(base: url + "/base", settings: .direct) }
 
-    @Test(arguments: StoreCheck.all, [true, false])
+    @Test(arguments: TestedStore.nginx.checks, [true, false])
     func nginxKeepsTheContract(_ check: StoreCheck, _ createsParents: Bool) async throws {
         var options = NginxServer.Options()
         options.createsParents = createsParents
         let nginx = try await NginxServer.start(options)
-        try await check.run(
-            on: store(nginx.url), expecting: [.exclusiveCollections, .cutUploadsInvisible, .list, .move, .rangeGet])
+        try await check.run(on: store(nginx.url), as: .nginx)
     }
 
-    @Test(arguments: StoreCheck.all)
+    @Test(arguments: TestedStore.apache.checks)
+    func apacheKeepsTheContract(_ check: StoreCheck) async throws {
+        let apache = try await ApacheServer.start()
+        try await check.run(on: store(apache.url), as: .apache)
+    }
+
+    @Test(arguments: TestedStore.lighttpd.checks)
     func lighttpdKeepsTheContract(_ check: StoreCheck) async throws {
         let lighttpd = try await LighttpdServer.start()
-        try await check.run(
-            on: store(lighttpd.url),
-            expecting: [.conditionalCreate, .exclusiveCollections, .cutUploadsInvisible, .list, .move, .rangeGet])
+        try await check.run(on: store(lighttpd.url), as: .lighttpd)
+    }
+
+    @Test(arguments: TestedStore.rcloneWebDAV.checks)
+    func rcloneKeepsTheContract(_ check: StoreCheck) async throws {
+        let rclone = try await RcloneServer.start(.webDAV)
+        try await check.run(on: store(rclone.url), as: .rcloneWebDAV)
     }
 
     /// A server that checks everything, one that shows cut uploads but can move, and one that can do nothing but PUT and GET.

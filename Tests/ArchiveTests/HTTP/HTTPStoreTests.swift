@@ -161,6 +161,25 @@ import Testing
         #expect(server.requests.filter { $0.method == "PUT" }.count == 1)
     }
 
+    /// Servers say different things of a PUT whose collection is missing.
+    @Test(arguments: [403, 404, 409, 500]) func aMissingCollectionIsMadeWhateverTheServerCallsIt(_ status: Int) async throws {
+        let isMade = Mutex(false)
+        let server = try FaultServer { request in
+            if request.method == "MKCOL", request.path == "/log/a/" { isMade.withLock { $0 = true } }
+            return request.method == "PUT" && !isMade.withLock { $0 } ? .respond(status) : .store
+        }
+        #expect(try await store(server.url).create(key, hello) == .created)
+        #expect(server.store.objects == ["/log/a/object": hello])
+    }
+
+    /// A 403 that has nothing to do with collections stays one, and the object is not sent again.
+    @Test func aRefusalIsNotTakenForAMissingCollection() async throws {
+        let server = try FaultServer { ["PUT", "MKCOL"].contains($0.method) ? .respond(403) : .store }
+        let error = await failure { try await store(server.url).create(key, hello) }
+        #expect(error?.code == .unauthorized(status: 403) && error?.outcome == .notDone)
+        #expect(server.requests.filter { $0.method == "PUT" }.count == 1)
+    }
+
     @Test func aParentThatCannotBeMadeIsNamed() async throws {
         let server = try FaultServer { $0.method == "MKCOL" ? .respond(403) : .respond(409) }
         let error = await failure { try await store(server.url).replace(key, hello) }
@@ -239,6 +258,15 @@ import Testing
             let store = try store(server.url)
             #expect(await failure { try await store.head(key) } != nil, "\(status)")
             #expect(await failure { try await store.get(key, range: nil, limit: 9) } != nil, "\(status)")
+        }
+    }
+
+    /// Apache 2.4 says nothing of the length of an empty object.
+    @Test func aHeadWithoutALengthIsAskedByAGet() async throws {
+        let server = try FaultServer { $0.method == "HEAD" ? .raw("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n") : .store }
+        for size in [0, 1, 1000] {
+            server.store.set("/log/a/object", [UInt8](repeating: 1, count: size))
+            #expect(try await store(server.url).head(key)?.size == UInt64(size))
         }
     }
 

@@ -122,6 +122,68 @@ import Testing
         #expect(asked.withLock { $0 } == 4)
     }
 
+    /// Nothing is restarted and nobody is told: the keys in the file and those that the server knows change, one after the other.
+    @Test func keysThatAreRotatedInTheirFileAreTakenUp() async throws {
+        let server = try await SeaweedServer.start()
+        try await withTemporaryDirectory { directory in
+            let file = "\(directory)/credentials"
+            func write(_ key: SeaweedServer.Key) throws {
+                let text = "[default]\naws_access_key_id = other\naws_secret_access_key = other\n"
+                    + "[archive]\naws_access_key_id = \(key.id)\naws_secret_access_key = \(key.secret)\n"
+                try Data(text.utf8).write(to: URL(filePath: file), options: .atomic)
+            }
+            let source = S3CredentialSource(environment: ["AWS_SHARED_CREDENTIALS_FILE": file, "AWS_PROFILE": "archive"])
+            let store = try s3Store(server.url, "rotated", { $0.credentials = { () throws(ArchiveError) in try source.read() } })
+            try write(SeaweedServer.key)
+            try await store.replace(key, [1])
+
+            let new = SeaweedServer.Key(id: "testkey", secret: "rotated")
+            try server.know([new])
+            try await waitUntil("the server refuses the old secret") {
+                do throws(ArchiveError) {
+                    try await store.replace(key, [2])
+                    return false
+                } catch {
+                    #expect(error.code == .unauthorized(status: 403) && error.message.contains("SignatureDoesNotMatch"))
+                    return true
+                }
+            }
+            // Written, but not yet readable: both are told.
+            try FileManager.default.removeItem(atPath: file)
+            #expect(await failure { try await store.replace(key, [2]) }?.message.contains("cannot be read again") == true)
+            try write(new)
+            try await store.replace(key, [3])
+            #expect(try await store.get(key, range: nil, limit: 1) == [3])
+        }
+    }
+
+    @Test func listingsBeyondAThousandKeysAreComplete() async throws {
+        let store = try s3Store(server().url, "thousand")
+        await store.assume(TestedStore.seaweed.capabilities)
+        let keys = (0..<1003).map { ObjectKey("log/segments/\(1000 + $0)") }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for key in keys { group.addTask { try await store.replace(key, [1]) } }
+            try await group.waitForAll()
+        }
+        #expect(try await store.list(ObjectKey("log")) == keys)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for key in keys { group.addTask { try await store.delete(key) } }
+            try await group.waitForAll()
+        }
+    }
+
+    @Test func aWholeBucketIsAPlaceToo() async throws {
+        let store = try s3Store(server().url, "")
+        #expect(store.name == "s3://archive")
+        let key = ObjectKey("whole-bucket/object")
+        #expect(try await store.create(key, [1, 2]) == .created)
+        #expect(try await store.create(key, [3]) == .exists)
+        #expect(try await store.get(key, range: 1..<2, limit: 1) == [2])
+        #expect(try await store.list(ObjectKey("whole-bucket")) == [key])
+        try await store.delete(key)
+        #expect(try await store.list(ObjectKey("whole-bucket")) == [])
+    }
+
     @Test func listingsOfManyPagesAreComplete() async throws {
         let store = try store(now: { Self.clock }, pageKeys: 3, Self.good)
         let keys = (0..<10).map { ObjectKey("pages/\($0 % 3)/\($0)") }

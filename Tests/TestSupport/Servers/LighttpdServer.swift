@@ -1,5 +1,3 @@
-import Foundation
-
 /// A real lighttpd with mod_webdav, on a free port of 127.0.0.1, with a directory of its own. Ends with the object.
 package final class LighttpdServer: Sendable {
     package let port: UInt16
@@ -18,12 +16,8 @@ package final class LighttpdServer: Sendable {
     }
 
     private init(port: UInt16) throws {
-        guard let lighttpd = ChildProcess.find("lighttpd") else {
-            throw ServerError("lighttpd is not installed: apt-get install lighttpd lighttpd-mod-webdav")
-        }
-        guard FileManager.default.fileExists(atPath: "/usr/lib/lighttpd/mod_webdav.so") else {
-            throw ServerError("lighttpd has no WebDAV: apt-get install lighttpd-mod-webdav")
-        }
+        let lighttpd = try InstalledServer.debian(
+            "lighttpd", package: "lighttpd lighttpd-mod-webdav", needs: ["/usr/lib/lighttpd/mod_webdav.so"])
         directory = try ServerDirectory("lighttpd")
         self.port = port
         root = try directory.makeDirectory("files")

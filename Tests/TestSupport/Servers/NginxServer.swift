@@ -11,6 +11,8 @@ package final class NginxServer: Sendable {
         package var user: (name: String, password: String)?
         /// TLS with a certificate made for this server, and HTTP/2 on it; `caFile` is then set.
         package var tls = false
+        /// With TLS: whether it refuses clients without the certificate `client`.
+        package var wantsClientCertificate = false
         /// Whether the WebDAV methods are on; without them only GET and HEAD work.
         package var dav = true
         /// How long an idle connection stays, as nginx writes times.
@@ -24,6 +26,10 @@ package final class NginxServer: Sendable {
     /// Where objects lie as files.
     package let root: String
     package let caFile: String?
+    /// The server's own key.
+    package let keyFile: String?
+    /// What it wants of clients.
+    package let client: (certificate: String, key: String)?
     package let process: ChildProcess
     private let directory: ServerDirectory
 
@@ -36,13 +42,8 @@ package final class NginxServer: Sendable {
     }
 
     private init(_ options: Options, port: UInt16) throws {
-        guard let nginx = ChildProcess.find("nginx") else {
-            throw ServerError("nginx is not installed: apt-get install nginx-light libnginx-mod-http-dav-ext")
-        }
         let module = "/usr/lib/nginx/modules/ngx_http_dav_ext_module.so"
-        guard FileManager.default.fileExists(atPath: module) else {
-            throw ServerError("nginx has no PROPFIND: apt-get install libnginx-mod-http-dav-ext")
-        }
+        let nginx = try InstalledServer.debian("nginx", package: "nginx-light libnginx-mod-http-dav-ext", needs: [module])
         directory = try ServerDirectory("nginx")
         self.port = port
         root = try directory.makeDirectory("files")
@@ -51,9 +52,18 @@ package final class NginxServer: Sendable {
         if options.tls {
             let certificate = try SelfSignedCertificate.make(in: directory)
             caFile = certificate.certificate
+            keyFile = certificate.key
             lines += "ssl_certificate \(certificate.certificate); ssl_certificate_key \(certificate.key);\n"
         } else {
             caFile = nil
+            keyFile = nil
+        }
+        if options.wantsClientCertificate {
+            let made = try SelfSignedCertificate.make("client", in: directory)
+            client = made
+            lines += "ssl_client_certificate \(made.certificate); ssl_verify_client on;\n"
+        } else {
+            client = nil
         }
         if let user = options.user {
             let file = try directory.write("users", "\(user.name):{PLAIN}\(user.password)\n")
@@ -72,7 +82,7 @@ package final class NginxServer: Sendable {
             daemon off; master_process off; pid \(path)/pid; error_log \(path)/error.log warn;
             events { worker_connections 512; }
             http {
-              access_log off; keepalive_timeout \(options.keepAlive);
+              log_format protocol "$server_protocol $request_method $status"; access_log \(path)/access.log protocol; keepalive_timeout \(options.keepAlive);
               client_body_temp_path \(path)/body; proxy_temp_path \(path)/proxy; fastcgi_temp_path \(path)/fastcgi;
               uwsgi_temp_path \(path)/uwsgi; scgi_temp_path \(path)/scgi;
               server {
@@ -85,44 +95,10 @@ package final class NginxServer: Sendable {
         process = try ChildProcess(nginx, ["-e", "\(path)/error.log", "-p", path, "-c", configuration], in: path)
     }
 
+    /// What it was asked: protocol, method and status of each request.
+    package func accesses() throws -> [String] {
+        try String(contentsOfFile: "\(directory.path)/access.log", encoding: .utf8).split(separator: "\n").map(String.init)
+    }
+
     package func stop() { process.kill() }
-}
-
-/// A certificate for 127.0.0.1 that is its own authority.
-enum SelfSignedCertificate {
-    static func make(in directory: ServerDirectory) throws -> (certificate: String, key: String) {
-        guard let openssl = ChildProcess.find("openssl") else {
-            throw ServerError("openssl is not installed: apt-get install openssl")
-        }
-        let (certificate, key) = ("\(directory.path)/certificate.pem", "\(directory.path)/key.pem")
-        let command = Process()
-        command.executableURL = URL(fileURLWithPath: openssl)
-        command.arguments = [
-            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
-            "/CN=127.0.0.1",
-            "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate,
-        ]
-        command.standardError = FileHandle.nullDevice
-        try command.run()
-        command.waitUntilExit()
-        guard command.terminationStatus == 0 else {
-            throw ServerError("openssl made no certificate: status \(command.terminationStatus)")
-        }
-        return (certificate, key)
-    }
-}
-
-/// Starts a server on a free port, and on another one when somebody else took that port meanwhile.
-func startOnFreePort<Server>(_ make: (UInt16) throws -> Server, ready: (Server) async throws -> Void) async throws -> Server {
-    var attempt = 1
-    while true {
-        let server = try make(Ports.free())
-        do {
-            try await ready(server)
-            return server
-        } catch {
-            if attempt == 3 { throw error }
-            attempt += 1
-        }
-    }
 }

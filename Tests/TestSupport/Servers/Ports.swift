@@ -67,3 +67,18 @@ package func waitForPort(_ port: UInt16, of process: ChildProcess? = nil, within
         return false
     }
 }
+
+/// Starts a server on a free port, and on another one when somebody else took that port meanwhile.
+func startOnFreePort<Server>(_ make: (UInt16) throws -> Server, ready: (Server) async throws -> Void) async throws -> Server {
+    var attempt = 1
+    while true {
+        let server = try make(Ports.free())
+        do {
+            try await ready(server)
+            return server
+        } catch {
+            if attempt == 3 { throw error }
+            attempt += 1
+        }
+    }
+}

@@ -1,19 +1,6 @@
 import Archive
 import Foundation
 
-/// Programs that `make deps` puts into the project's own `.build/servers`.
-enum InstalledServer {
-    static func find(_ program: String) throws -> String {
-        var root = URL(filePath: #filePath)
-        for _ in 0..<4 { root.deleteLastPathComponent() }
-        let path = root.appending(path: ".build/servers/bin/\(program)").path
-        guard let found = ChildProcess.find(path) ?? ChildProcess.find(program) else {
-            throw ServerError("\(program) is not installed: make deps")
-        }
-        return found
-    }
-}
-
 /// A real SeaweedFS with its S3 gateway, on free ports of 127.0.0.1, with a directory of its own. It checks signatures. Ends with the object.
 package final class SeaweedServer: Sendable {
     package struct Key: Sendable {
@@ -34,6 +21,7 @@ package final class SeaweedServer: Sendable {
     package static let bucket = "archive"
 
     package let url: String
+    package var port: UInt16 { ports[0] }
     package let caFile: String?
     package let process: ChildProcess
     private let directory: ServerDirectory
@@ -56,14 +44,7 @@ package final class SeaweedServer: Sendable {
         directory = try ServerDirectory("weed")
         let path = directory.path
         let data = try directory.makeDirectory("data")
-        let keys = [
-            (Self.key, #""Admin","Read","Write","List","Tagging""#), (Self.other, #""Admin","Read","Write","List","Tagging""#),
-            (Self.reader, #""Read","List""#),
-        ]
-        let identities = keys.map { key, actions in
-            #"{"name":"\#(key.id)","credentials":[{"accessKey":"\#(key.id)","secretKey":"\#(key.secret)"}],"actions":[\#(actions)]}"#
-        }
-        let configuration = try directory.write("s3.json", #"{"identities":[\#(identities.joined(separator: ","))]}"#)
+        let configuration = try directory.write("s3.json", Self.identities([Self.key, Self.other]))
         url = "\(tls ? "https" : "http")://127.0.0.1:\(ports[0])"
         var options: [String] = []
         if tls {
@@ -83,6 +64,20 @@ package final class SeaweedServer: Sendable {
                 // Their defaults are the ports above and 10000, which may not exist.
                 "-master.port.grpc=\(ports[4])", "-volume.port.grpc=\(ports[5])", "-filer.port.grpc=\(ports[6])", "-s3.port.grpc=\(ports[7])",
             ] + options, in: path, environment: ["HOME": path])
+    }
+
+    private static func identities(_ keys: [Key]) -> String {
+        let all = keys.map { ($0, #""Admin","Read","Write","List","Tagging""#) } + [(reader, #""Read","List""#)]
+        let identities = all.map { key, actions in
+            #"{"name":"\#(key.id)","credentials":[{"accessKey":"\#(key.id)","secretKey":"\#(key.secret)"}],"actions":[\#(actions)]}"#
+        }
+        return #"{"identities":[\#(identities.joined(separator: ","))]}"#
+    }
+
+    /// Has the running server know these keys, beside `reader`, and no others. They count some time later.
+    package func know(_ keys: [Key]) throws {
+        _ = try directory.write("s3.json", Self.identities(keys))
+        process.signal(SIGHUP)
     }
 
     deinit { stop() }
@@ -110,8 +105,7 @@ package final class SeaweedServer: Sendable {
         let key = try S3Credentials(accessKeyID: Self.key.id, secretAccessKey: Self.key.secret)
         var settings = S3Settings { () throws(ArchiveError) in key }
         settings.endpoint = url
-        var http = HTTPSettings()
-        http.proxy = ""
+        var http = HTTPSettings.direct
         http.caFile = caFile
         guard let place = S3Place(bucket: Self.bucket, prefix: "") else { throw ServerError("\(Self.bucket) is no bucket") }
         let store = try S3Store(place, settings: settings, http: http)
@@ -125,37 +119,4 @@ package final class SeaweedServer: Sendable {
             throw error
         }
     }
-}
-
-/// A real `rclone serve s3` on a directory, on a free port of 127.0.0.1: it ignores conditions and answers ranges wrongly. Ends with the object.
-package final class RcloneServer: Sendable {
-    package static let key = SeaweedServer.Key(id: "testkey", secret: "testsecret")
-    package static let bucket = "archive"
-
-    package let url: String
-    package let process: ChildProcess
-    private let port: UInt16
-    private let directory: ServerDirectory
-
-    package static func start() async throws -> RcloneServer {
-        try await startOnFreePort {
-            try RcloneServer(port: $0)
-        } ready: {
-            try await waitForPort($0.port, of: $0.process)
-        }
-    }
-
-    private init(port: UInt16) throws {
-        let rclone = try InstalledServer.find("rclone")
-        self.port = port
-        url = "http://127.0.0.1:\(port)"
-        directory = try ServerDirectory("rclone")
-        // A bucket is a directory.
-        _ = try directory.makeDirectory("files/\(Self.bucket)")
-        process = try ChildProcess(
-            rclone, ["serve", "s3", "--addr", "127.0.0.1:\(port)", "--auth-key", "\(Self.key.id),\(Self.key.secret)", "\(directory.path)/files"],
-            in: directory.path, environment: ["HOME": directory.path, "RCLONE_CONFIG": "\(directory.path)/rclone.conf"])
-    }
-
-    package func stop() { process.kill() }
 }
