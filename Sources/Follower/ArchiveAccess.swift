@@ -39,7 +39,7 @@ struct ArchiveAccess: Sendable {
     func list(_ prefix: ObjectKey) async throws(ArchiveError) -> [ObjectKey]? {
         try await retrying { () throws(ArchiveError) in
             do throws(ArchiveError) {
-                return try await store.list(prefix)
+                return try await readingAgain { () throws(ArchiveError) in try await store.list(prefix) }
             } catch {
                 switch error.code {
                 // A server without PROPFIND answers 405 or 501.

@@ -13,6 +13,8 @@ public final class LogShipper: Sendable {
     private let store: any ObjectStore
     private let settings: ShipperSettings
     private let time: any TimeSource
+    /// Waits between two looks at the log; ends with its task.
+    private let pause: @Sendable (Duration) async throws -> Void
     private let attach: @Sendable () throws(WALError) -> LogSidecar
     private let board: StatusBoard
     private let end = EndRequest()
@@ -29,7 +31,8 @@ public final class LogShipper: Sendable {
 
     package init(
         directory: String, name: LogName, slot: String, url: String, store: any ObjectStore, settings: ShipperSettings, logger: Logger,
-        time: any TimeSource, attach: @escaping @Sendable () throws(WALError) -> LogSidecar
+        time: any TimeSource, pause: @escaping @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) },
+        attach: @escaping @Sendable () throws(WALError) -> LogSidecar
     ) {
         precondition(ShipperLimits.uploadsInFlight.contains(settings.uploadsInFlight), "\(settings.uploadsInFlight) uploads in flight")
         self.directory = directory
@@ -38,6 +41,7 @@ public final class LogShipper: Sendable {
         self.store = settings.isImmutable ? ImmutableStore(store) : store
         self.settings = settings
         self.time = time
+        self.pause = pause
         self.attach = attach
         self.logger = logger
         board = StatusBoard(ShipperStatus(url: url, slot: slot, encryption: settings.keys.current?.id), logger: logger)
@@ -230,7 +234,7 @@ public final class LogShipper: Sendable {
         let run = ShipRun(
             session: session, slot: slot, sidecar: sidecar, incarnation: facts.incarnation, giveUps: giveUps, access: access,
             publisher: Publisher(store: store, layout: layout, keys: settings.keys, patience: patience), claims: claims, preparation: preparation,
-            worker: worker, board: board, time: time, logger: logger, pollInterval: pollInterval)
+            worker: worker, board: board, time: time, logger: logger, pollInterval: pollInterval, pause: pause)
         return try await run.run(plan(state, facts, compared), end: end)
     }
 

@@ -23,6 +23,7 @@ struct ShipRun: Sendable {
     let logger: Logger
     /// Between two looks at the durable LSN.
     let pollInterval: Duration
+    let pause: @Sendable (Duration) async throws -> Void
 
     enum Ending: Sendable {
         case finished
@@ -84,9 +85,9 @@ struct ShipRun: Sendable {
                 if Task.isCancelled { throw .archive(ArchiveError(.cancelled, "cancelled")) }
                 if now != incarnation || slot.giveUps != giveUps { return .openAgain }
                 loop.plan.observe(durable: durable, now: time.monotonic())
-                group.addTask { [pollInterval] in
+                group.addTask { [pollInterval, pause] in
                     do {
-                        try await Task.sleep(for: pollInterval)
+                        try await pause(pollInterval)
                     } catch {
                         return .failed(.archive(ArchiveError(.cancelled, "cancelled")))
                     }

@@ -36,7 +36,7 @@ struct ArchiveAccess: Sendable {
         guard await store.capabilities.contains(.list) else { return nil }
         return try await retrying { () throws(ArchiveError) in
             do throws(ArchiveError) {
-                return try await store.list(prefix)
+                return try await readingAgain { () throws(ArchiveError) in try await store.list(prefix) }
             } catch {
                 switch error.code {
                 // The store, or what we may do there, has changed since it was probed.

@@ -1,0 +1,104 @@
+import Archive
+import Foundation
+import TestSupport
+import Testing
+import WAL
+
+@testable import Follower
+
+/// What shipping asks of a store, counted on the wire in a time of its own, and the formula of docs/operations.md for a whole day.
+@Suite struct RequestCountTests {
+    /// Requests of steady shipping. Every object is stored, seen to be there, and counted after a look at both claims; the head document goes out every
+    /// ten seconds; when a segment is archived its tails are walked over and removed, and the newest object is looked at before the log is truncated.
+    struct Formula {
+        /// The store verifies a checksum and honours conditions; otherwise each object is asked for before, and read back after.
+        var verifies: Bool
+        var object: Int { 1 + (verifies ? 1 : 3) + 2 }
+
+        func requests(tails: Int, merged: Int, segments: Int, heads: Int, walked: Int) -> Int {
+            (tails + merged + segments) * object + heads + walked * 6 + segments * (2 + 4 + 1 + 3)
+        }
+
+        /// For a day of `rate` bytes a second and a tail every second.
+        func perDay(rate: Int, segmentSize: Int) -> Int {
+            let seconds = 86_400
+            let segments = seconds * rate / segmentSize
+            let perSegment = segmentSize / rate
+            let merged = segments * (perSegment / 32 + perSegment / 1024 + perSegment / 32_768)
+            return requests(tails: seconds, merged: merged, segments: segments, heads: seconds / 10, walked: seconds)
+        }
+    }
+
+    @Test(arguments: [true, false]) func requestsAreThoseOfTheFormulaAndNoneIsAListing(verifies: Bool) async throws {
+        try await withTemporaryDirectory { scratch in
+            let server = try FaultServer(verifies ? .ideal : [.collections, .move, .propfind, .ranges]) { _ in .store }
+            defer { server.stop() }
+            var http = HTTPSettings()
+            http.proxy = ""
+            let store = try HTTPStore(base: "\(server.url)/base", settings: http)
+            let shipped = try ShippedByTheClock(scratch, to: store, segmentSize: 65_536, bytesPerSecond: 1000)
+            var quiet = 0
+            Task { try await Task.sleep(for: .seconds(8)); for r in server.requests.suffix(6) { print("DEBUG", r.method, r.target, r.body.count, r.isCut, r.connection) } }
+            try await shipped.run(seconds: 150, idle: 600, afterWriting: { quiet = server.requests.count }) {
+                #expect(server.requests.count == quiet, "ten minutes in which nothing was written")
+                let steady = server.requests.filter { !$0.path.contains("/.probe/") }.drop { !$0.path.contains("/tail/") }
+                #expect(!steady.contains { $0.method == "PROPFIND" })
+                func puts(_ part: String) -> Int { steady.count { $0.method == "PUT" && $0.path.contains(part) } }
+                let (tails, heads, segments) = (puts("/0/"), puts("/heads/"), puts("/segments/"))
+                let merged = puts("/tail/") - tails
+                #expect((147...150).contains(tails) && segments == 2 && (2...4).contains(merged) && (14...18).contains(heads))
+                // Each start of a tail of an archived segment, and the place behind the last.
+                let walked = Set(steady.filter { $0.method == "DELETE" && $0.path.contains("/0/") }.map(\.path)).count
+                let expected = Formula(verifies: verifies).requests(tails: tails, merged: merged, segments: segments, heads: heads, walked: walked)
+                let byKind = Dictionary(grouping: steady) { "\($0.method) \($0.path.split(separator: "/").dropFirst(2).first ?? "")" }.mapValues(\.count)
+                #expect(steady.count == expected, "\(byKind), \(tails) tails, \(merged) merged, \(heads) heads, \(walked) walked")
+            }
+        }
+    }
+
+    @Test func theDocumentedRequestsOfADayAreTheFormulas() throws {
+        let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+        let page = try String(contentsOf: root.appending(path: "docs/operations.md"), encoding: .utf8)
+        for verifies in [true, false] {
+            let count = Formula(verifies: verifies).perDay(rate: 1000, segmentSize: 16 << 20)
+            var digits = String(count)
+            for place in stride(from: digits.count - 3, to: 0, by: -3) { digits.insert(",", at: digits.index(digits.startIndex, offsetBy: place)) }
+            #expect(page.contains(digits), "\(digits), verifies: \(verifies)")
+        }
+    }
+
+    /// A log that is written slowly and shipped often leaves few objects: 32 of a level become one of the next.
+    @Test func aSlowLogAtAShortIntervalIsRestoredFromFewObjects() async throws {
+        try await withTemporaryDirectory { scratch in
+            let store = MemoryObjectStore()
+            let shipped = try ShippedByTheClock(scratch, to: store, segmentSize: 65_536, bytesPerSecond: 40)
+            try await shipped.run(seconds: 200) {}
+            let end = shipped.log.durableLSN
+            #expect(store.contents.keys.count { $0.path.contains("/tail/") } > 200)
+            let reader = try await ArchiveReader.open(store: store, log: ShippedByTheClock.name)
+            let plan = try await Restore(reader).plan()
+            #expect(plan.end == end && plan.segments == 0)
+            #expect(plan.tails <= 200 / 32 + 31 + 1, "\(plan.tails) objects to fetch")
+            #expect(try await Restore(reader).run(into: "\(scratch)/restored").end == end)
+        }
+    }
+
+    /// Names are computed and times lie in the objects: nothing is listed, and nobody is asked for an object's size or date.
+    @Test func aRestoreAsksForObjectsByTheirNamesAndNeverLists() async throws {
+        try await withTemporaryDirectory { scratch in
+            let store = MemoryObjectStore()
+            let shipped = try ShippedByTheClock(scratch, to: store, segmentSize: 4096, bytesPerSecond: 500)
+            try await shipped.run(seconds: 60) {}
+            let before = (get: store.count(of: .get), head: store.count(of: .head), list: store.count(of: .list))
+            let reader = try await ArchiveReader.open(store: store, log: ShippedByTheClock.name)
+            let plan = try await Restore(reader).plan()
+            #expect(plan.segments >= 6)
+            let planned = store.count(of: .get)
+            _ = try await Restore(reader).run(into: "\(scratch)/restored")
+            #expect(store.count(of: .list) == before.list && store.count(of: .head) == before.head)
+            // The beginning of each segment for the plan, the whole of it for the copy; up to five names a tail; and the end.
+            let atMost = plan.segments + 5 * plan.tails + 20
+            #expect(planned - before.get <= atMost && store.count(of: .get) - planned <= 2 * atMost)
+        }
+    }
+}
