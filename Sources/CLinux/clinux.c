@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -135,3 +136,5 @@ int walship_catch_stop_signals(int *descriptor) {
 }
 
 int walship_widen_pipe(int descriptor, int size) { return fcntl(descriptor, F_SETPIPE_SZ, size) < 0 ? errno : 0; }
+
+bool walship_map_large_blocks(int bytes) { return mallopt(M_MMAP_THRESHOLD, bytes) == 1; }

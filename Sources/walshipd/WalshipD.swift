@@ -31,6 +31,7 @@ struct WalshipD: AsyncParsableCommand {
     ]
 
     static func main() async {
+        LargeBlocks.areReturned()
         StandardStream.ignoreBrokenPipes()
         let arguments = Array(CommandLine.arguments.dropFirst())
         do {

@@ -80,4 +80,7 @@ int walship_catch_stop_signals(int *_Nonnull descriptor);
 /// fcntl(2) F_SETPIPE_SZ: the constant needs _GNU_SOURCE. EBADF when the descriptor is no pipe.
 int walship_widen_pipe(int descriptor, int size);
 
+/// mallopt(3) M_MMAP_THRESHOLD, as malloc.h is no part of the overlay. False where the allocator has no such setting.
+bool walship_map_large_blocks(int bytes);
+
 #endif
