@@ -4,8 +4,7 @@ import Synchronization
 
 /// A program that is measured from outside, as its users would. Killed at the latest when the object goes.
 final class Program: Sendable {
-    // Set up before it is shared; Foundation's Process is not marked Sendable, and is asked for its end by one thread only.
-    private nonisolated(unsafe) let process: Process
+    private let process: Process
     let identifier: Int32
     private let errors: String
 
@@ -67,7 +66,7 @@ final class Program: Sendable {
     /// Processor time of all children that have ended and were waited for, and of theirs: getrusage(2), RUSAGE_CHILDREN.
     static func secondsOfChildren() -> Double {
         var usage = rusage()
-        getrusage(RUSAGE_CHILDREN, &usage)
+        getrusage(RUSAGE_CHILDREN.rawValue, &usage)
         func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) / 1e6 }
         return seconds(usage.ru_utime) + seconds(usage.ru_stime)
     }

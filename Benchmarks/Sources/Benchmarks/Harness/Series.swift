@@ -42,7 +42,7 @@ enum Unit: String, Hashable, Sendable, Encodable {
         case .perSecond: Unit.scaled(value, [("/s", 1), ("k/s", 1e3), ("M/s", 1e6)])
         case .bytesPerSecond: Unit.scaled(value, [("B/s", 1), ("kB/s", 1e3), ("MB/s", 1e6), ("GB/s", 1e9)])
         case .allocations, .requests: Unit.digits(value)
-        case .bytes: Unit.scaled(value, [("B", 1), ("KiB", 1024), ("MiB", 1 << 20), ("GiB", 1 << 30)])
+        case .bytes: Unit.scaled(value, [("B", 1), ("KiB", 1024), ("MiB", 1_048_576), ("GiB", 1_073_741_824)])
         case .secondsPerGiB: "\(Unit.digits(value)) s/GiB"
         case .processorShare: "\(Unit.digits(value * 100)) %"
         }
