@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -151,3 +152,5 @@ long walship_raise_descriptor_limit(void) {
     }
     return limit.rlim_cur > (rlim_t)LONG_MAX ? LONG_MAX : (long)limit.rlim_cur;
 }
+
+bool walship_map_large_blocks(int bytes) { return mallopt(M_MMAP_THRESHOLD, bytes) == 1; }

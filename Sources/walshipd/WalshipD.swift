@@ -32,6 +32,7 @@ struct WalshipD: AsyncParsableCommand {
     ]
 
     static func main() async {
+        LargeBlocks.areReturned()
         StandardStream.ignoreBrokenPipes()
         let arguments = Array(CommandLine.arguments.dropFirst())
         do {

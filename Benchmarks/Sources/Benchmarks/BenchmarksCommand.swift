@@ -1,7 +1,7 @@
 import ArgumentParser
 import Foundation
 
-/// `make bench`: measures the log against limits that are measured beside it. See docs/benchmarks.md.
+/// `make bench`: measures the log and its shipping against limits that are measured beside them. See docs/benchmarks.md.
 @main struct BenchmarksCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "benchmarks",
@@ -11,6 +11,7 @@ import Foundation
 
     /// Every benchmark there is: one list a suite.
     static let all = AppendSuite.benchmarks + CommitSuite.benchmarks + OpenSuite.benchmarks + ReadSuite.benchmarks + AllocationSuite.benchmarks
+        + ShipSuite.benchmarks + ShipBesideSuite.benchmarks
 }
 
 struct Run: ParsableCommand {

@@ -2,6 +2,7 @@
 #include "CLimits.h"
 #include "CCRC32C.h"
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -54,4 +55,16 @@ int limits_syncfs(int fd) { return syncfs(fd) == 0 ? 0 : errno; }
 int64_t limits_file_system(const char *path) {
     struct statfs status;
     return statfs(path, &status) == 0 ? (int64_t)status.f_type : -1;
+}
+
+int limits_set_affinity(int pid, int processor, int without) {
+    cpu_set_t set;
+    if (sched_getaffinity(pid, sizeof set, &set) != 0) return errno;
+    if (!without) {
+        CPU_ZERO(&set);
+        CPU_SET(processor, &set);
+    } else if (CPU_COUNT(&set) > 1) {
+        CPU_CLR(processor, &set);
+    }
+    return sched_setaffinity(pid, sizeof set, &set) == 0 ? 0 : errno;
 }

@@ -87,4 +87,7 @@ int walship_widen_pipe(int descriptor, int size);
 /// errno on failure. In C because the constant's type differs between the headers that Swift may see.
 long walship_raise_descriptor_limit(void);
 
+/// mallopt(3) M_MMAP_THRESHOLD, as malloc.h is no part of the overlay. False where the allocator has no such setting.
+bool walship_map_large_blocks(int bytes);
+
 #endif

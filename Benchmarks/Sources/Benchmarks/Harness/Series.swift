@@ -19,10 +19,18 @@ enum Unit: String, Hashable, Sendable, Encodable {
     case bytesPerSecond = "B/s"
     /// Heap allocations for one append; less is better.
     case allocations = "allocations"
+    /// Memory; less is better.
+    case bytes = "B"
+    /// Processor time for each GiB of log; less is better.
+    case secondsPerGiB = "s/GiB"
+    /// Of one processor's time; less is better.
+    case processorShare = "of a processor"
+    /// Less is better.
+    case requests = "requests"
 
     var isBetterWhenLess: Bool {
         switch self {
-        case .nanoseconds, .allocations: true
+        case .nanoseconds, .allocations, .bytes, .secondsPerGiB, .processorShare, .requests: true
         case .perSecond, .bytesPerSecond: false
         }
     }
@@ -33,7 +41,10 @@ enum Unit: String, Hashable, Sendable, Encodable {
         case .nanoseconds: Unit.scaled(value, [("ns", 1), ("µs", 1e3), ("ms", 1e6), ("s", 1e9)])
         case .perSecond: Unit.scaled(value, [("/s", 1), ("k/s", 1e3), ("M/s", 1e6)])
         case .bytesPerSecond: Unit.scaled(value, [("B/s", 1), ("kB/s", 1e3), ("MB/s", 1e6), ("GB/s", 1e9)])
-        case .allocations: Unit.digits(value)
+        case .allocations, .requests: Unit.digits(value)
+        case .bytes: Unit.scaled(value, [("B", 1), ("KiB", 1024), ("MiB", 1_048_576), ("GiB", 1_073_741_824)])
+        case .secondsPerGiB: "\(Unit.digits(value)) s/GiB"
+        case .processorShare: "\(Unit.digits(value * 100)) %"
         }
     }
 

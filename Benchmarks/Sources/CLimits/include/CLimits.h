@@ -31,4 +31,8 @@ int limits_syncfs(int fd);
 /// The magic number of the file system that `path` lies on: Linux's statfs, likewise. -1 where that cannot be told.
 int64_t limits_file_system(const char *_Nonnull path);
 
+/// Lets the thread `pid` (0: the caller) run on `processor` only, or, with `without`, on all that it may use but that one (where there is another). Returns 0 or errno.
+/// Linux's sched_setaffinity, whose sets are macros of C.
+int limits_set_affinity(int pid, int processor, int without);
+
 #endif
