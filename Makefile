@@ -2,6 +2,7 @@
 # make build   build everything, for debugging
 # make test    deps, build, and run every test; at most 15 minutes
 # make crash   cut more workloads after every file operation: FIRST=1 SEEDS=100
+# make races   rivals for one epoch, many rounds: RACES=50
 # make sanitize  the log's tests under the thread and the address sanitizer, about ten minutes
 # make lint    only the tests of the house: the map, the import rules, the documents
 # make bench   build the benchmarks for release and run them, in under four minutes; BENCH="--filter append" for a part
@@ -35,6 +36,12 @@ SEEDS ?= 40
 crash: build-tests
 	WALSHIP_CRASH_FIRST=$(FIRST) WALSHIP_CRASH_SEEDS=$(SEEDS) $(subst timeout -k 10 900,timeout -k 10 3600,$(TEST)) --filter WALTests.CrashTests
 .PHONY: crash
+
+# Rivals for one epoch: so many times the rounds of `make test`, on the bench and on real servers.
+RACES ?= 50
+races: build-tests
+	WALSHIP_RACES=$(RACES) $(subst timeout -k 10 900,timeout -k 10 7200,$(TEST)) --filter 'Race|RivalTests|onTheEmbeddedServerOneOwnerGoesOn'
+.PHONY: races
 
 # The log and its tests alone, each sanitizer with a build of its own: docs/decisions/0007-sanitizers.md.
 sanitize: deps

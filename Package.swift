@@ -109,7 +109,7 @@ let package = Package(
         .testTarget(
             name: "walshipdTests",
             dependencies: [
-                "walshipd", "WAL", "Archive", "TestSupport",
+                "walshipd", "WAL", "Archive", "Shipper", "TestSupport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),

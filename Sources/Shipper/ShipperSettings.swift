@@ -12,6 +12,8 @@ public struct ShipperSettings: Hashable, Sendable {
     public var settle: Duration = .zero
     /// How long a claim rests before it is read back.
     public var claimSettle: Duration = .seconds(2)
+    /// Whether stores are used that ignore conditions.
+    public var fencing = Fencing.bestEffort
     /// The longest pause between two attempts of a request.
     public var retryDelayMax: Duration = .seconds(30)
     /// Whether the store is probed although the slot remembers what it can do.

@@ -1,6 +1,7 @@
 import Archive
 import Foundation
 import Logging
+import Shipper
 import Testing
 
 @testable import walshipd
@@ -86,6 +87,7 @@ import Testing
         (.shipRetain, "64MiB", { $0.ship.retain == ByteSize(64 << 20) }),
         (.shipSettle, "5m", { $0.ship.settle == .seconds(300) }),
         (.shipClaimSettle, "30s", { $0.ship.claimSettle == .seconds(30) }),
+        (.shipFencing, "required", { $0.ship.fencing == .required }),
         (.retryDelayMax, "1m", { $0.retry.delayMax == .seconds(60) }),
         (.httpConnectTimeout, "3s", { $0.http.connectTimeout == .seconds(3) }),
         (.httpStallTimeout, "7s", { $0.http.stallTimeout == .seconds(7) }),

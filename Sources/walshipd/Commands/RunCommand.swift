@@ -51,6 +51,8 @@ struct RunCommand: AsyncParsableCommand {
     var shipSettle: String?
     @Option(help: ArgumentHelp("Overrides ship.claim-settle.", valueName: "duration"))
     var shipClaimSettle: String?
+    @Option(help: ArgumentHelp("Overrides ship.fencing.", valueName: "required|best-effort"))
+    var shipFencing: String?
     @Option(help: ArgumentHelp("Overrides retry.delay-max.", valueName: "duration"))
     var retryDelayMax: String?
     @Option(help: ArgumentHelp("Overrides log.level.", valueName: "level"))
@@ -68,7 +70,7 @@ struct RunCommand: AsyncParsableCommand {
         let flags: [SettingKey: String?] = [
             .log: log, .archive: archive, .shipTailInterval: shipTailInterval, .shipUploadsInFlight: shipUploadsInFlight,
             .shipCompressionLevel: shipCompressionLevel, .shipRetain: shipRetain, .shipSettle: shipSettle,
-            .shipClaimSettle: shipClaimSettle, .retryDelayMax: retryDelayMax, .logLevel: logLevel, .shutdownDeadline: shutdownDeadline,
+            .shipClaimSettle: shipClaimSettle, .shipFencing: shipFencing, .retryDelayMax: retryDelayMax, .logLevel: logLevel, .shutdownDeadline: shutdownDeadline,
         ]
         let loaded = try RunSettings.load(
             path: config, environment: ProcessInfo.processInfo.environment,

@@ -12,6 +12,7 @@ enum SettingKey: String, CaseIterable, Sendable {
     case shipRetain = "ship.retain"
     case shipSettle = "ship.settle"
     case shipClaimSettle = "ship.claim-settle"
+    case shipFencing = "ship.fencing"
 
     case retryDelayMax = "retry.delay-max"
 

@@ -1,3 +1,5 @@
+import Shipper
+
 /// How logs are shipped: section `ship`. The defaults are those of the initialiser and of `Config/walshipd.yaml`.
 struct ShipSettings: Equatable, Sendable {
     /// How often the open segment's new bytes are shipped at most; nil: only when a segment closes, and at the end.
@@ -12,6 +14,8 @@ struct ShipSettings: Equatable, Sendable {
     var settle: Duration = .zero
     /// How long a claim on an epoch rests before it is read back.
     var claimSettle: Duration = .seconds(2)
+    /// Whether stores that ignore conditions are used.
+    var fencing = Fencing.bestEffort
 
     // Ranges, with their reasons. Below 10 ms a tail costs more requests than it saves loss (design: down to 10 ms).
     static let tailIntervals: ClosedRange<Duration> = .milliseconds(10)...(.seconds(86_400))
@@ -35,6 +39,7 @@ struct ShipSettings: Equatable, Sendable {
         retain = try reader.value(.shipRetain, default: retain, SettingParsers.bytes())
         settle = try reader.value(.shipSettle, default: settle, SettingParsers.duration(Self.settles))
         claimSettle = try reader.value(.shipClaimSettle, default: claimSettle, SettingParsers.duration(Self.claimSettles))
+        fencing = try reader.value(.shipFencing, default: fencing, SettingParsers.word(Fencing.self))
     }
 }
 

@@ -90,6 +90,7 @@ extension ShipperSettings {
         retain = settings.ship.retain.bytes
         settle = settings.ship.settle
         claimSettle = settings.ship.claimSettle
+        fencing = settings.ship.fencing
         retryDelayMax = settings.retry.delayMax
     }
 }

@@ -15,6 +15,8 @@ struct LogStatus {
         var lagSeconds: Double?
         var epochNumber: UInt64
         var capabilities: StoreCapabilities
+        /// What the store lacks to keep two writers apart, in words that follow "the store"; nil where nothing is lacking, as far as is known.
+        var fencingWeakness: String? { capabilities.fencingWeakness }
     }
     struct Pin {
         var name: String
