@@ -7,6 +7,7 @@
 # make long    have much go through a log and look at what its process takes: MEGABYTES=10240, under 2 GiB on disk at any time
 # make faults  have each call of each kind fail in its turn, in a running process
 # make storm   ship through more faults to real servers, and read through all of them: FIRST=1 SEEDS=40
+# make races   rivals for one epoch, many rounds: RACES=50
 # make sanitize  the log's tests under the thread and the address sanitizer, about ten minutes
 # make stores  the stores and the real servers against their contract, then the table of docs/stores.md
 # make lint    only the tests of the house: the map, the import rules, the documents
@@ -62,6 +63,12 @@ long: build-tests
 faults: build-tests
 	WALSHIP_FAULTS=1 $(LONG_TEST) --filter WALTests.FailingCallTests
 .PHONY: faults
+
+# Rivals for one epoch: so many times the rounds of `make test`, on the bench and on real servers.
+RACES ?= 50
+races: build-tests
+	WALSHIP_RACES=$(RACES) $(subst timeout -k 10 900,timeout -k 10 7200,$(TEST)) --filter 'Race|RivalTests|onTheEmbeddedServerOneOwnerGoesOn'
+.PHONY: races
 
 # The log and its tests alone, each sanitizer with a build of its own: docs/decisions/0007-sanitizers.md.
 sanitize: deps

@@ -7,7 +7,7 @@ public import WAL
 /// asking for computable names. Safe from any task.
 ///
 /// **What is assumed, and what is not.** Where a store gives a name to one of several rivals only, `.won` is exclusive. Where it ignores
-/// conditions, `.won` is exclusive as long as less than claim-settle passes between a claimer's look that finds the number free and
+/// conditions, `.won` is exclusive as long as less than claim-settle passes between a claimer's look that finds the number free, or its claim cut short, and
 /// the landing of the claim that it then writes, retries included. Safety does not rest on it: should two believe that they have won, the claim names one of them in the end,
 /// and the other is told by its next `look`, which comes before anything counts. At worst both stop.
 public struct Claims: Sendable {

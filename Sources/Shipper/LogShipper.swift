@@ -195,7 +195,7 @@ public final class LogShipper: Sendable {
         let access = ArchiveAccess(store: store, layout: layout, patience: patience)
         let claims = Claims(store: store, layout: layout, settle: settings.claimSettle.inSeconds, patience: patience)
         var session = try await SessionOpening(
-            facts: facts, slot: slot, access: access, claims: claims, worker: worker, time: time, probesAgain: probesAgain,
+            facts: facts, slot: slot, access: access, claims: claims, worker: worker, time: time, probesAgain: probesAgain, fencing: settings.fencing,
             host: ProcessName.host
         ).open()
         session.keys = settings.keys
@@ -229,6 +229,9 @@ public final class LogShipper: Sendable {
         guard slot.giveUps == giveUps, state.gaps.isEmpty else { return .openAgain }
         board.update { $0.capabilities = StoreCapabilities(rawValue: state.capabilities) }
         board.enter(.shipping)
+        if let weakness = StoreCapabilities(rawValue: state.capabilities).fencingWeakness {
+            logger.notice("two writers are not kept apart at every moment here: the store \(weakness)")
+        }
         logger.info(
             "compared with the archive", metadata: ["epoch": "\(session.epoch)", "archived": "\(state.archived)", "durable": "\(facts.durable)"])
         let run = ShipRun(

@@ -17,6 +17,8 @@ public struct ShipperSettings: Hashable, Sendable {
     public var backlogPolicy = BacklogPolicy.keep
     /// How long a claim rests before it is read back.
     public var claimSettle: Duration = .seconds(2)
+    /// Whether stores are used that ignore conditions.
+    public var fencing = Fencing.bestEffort
     /// The longest pause between two attempts of a request.
     public var retryDelayMax: Duration = .seconds(30)
     /// Nothing in the archive is ever replaced or deleted, not even by us: no head documents, tails stay, and something damaged under one of our names

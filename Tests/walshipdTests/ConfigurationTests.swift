@@ -90,6 +90,7 @@ import Testing
         (.shipClaimSettle, "30s", { $0.ship.claimSettle == .seconds(30) }),
         (.shipBandwidthLimit, "2MiB", { $0.ship.bandwidthLimit == ByteSize(2 << 20) }),
         (.shipImmutable, "true", { $0.ship.immutable }),
+        (.shipFencing, "required", { $0.ship.fencing == .required }),
         (.retryDelayMax, "1m", { $0.retry.delayMax == .seconds(60) }),
         (.httpConnectTimeout, "3s", { $0.http.connectTimeout == .seconds(3) }),
         (.httpStallTimeout, "7s", { $0.http.stallTimeout == .seconds(7) }),

@@ -11,6 +11,7 @@ struct SessionOpening {
     let worker: LogWorker
     let time: any TimeSource
     let probesAgain: Bool
+    let fencing: Fencing
     let host: String
 
     func open() async throws(ShipperError) -> ShipSession {
@@ -53,6 +54,7 @@ struct SessionOpening {
                     try await access.store.probe(prefix: access.layout.probe)
                 }
             }
+            if let refusal = fencing.refusal(capabilities, of: access.store.name) { throw refusal }
             found = try await identify(expecting: known.archiveID == .zero ? nil : ArchiveID(known.archiveID))
         } catch {
             throw .archive(error)

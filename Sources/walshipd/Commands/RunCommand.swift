@@ -65,6 +65,8 @@ struct RunCommand: AsyncParsableCommand {
     var shipBandwidthLimit: String?
     @Option(help: ArgumentHelp("Overrides ship.immutable.", valueName: "true or false"))
     var shipImmutable: String?
+    @Option(help: ArgumentHelp("Overrides ship.fencing.", valueName: "required|best-effort"))
+    var shipFencing: String?
     @Option(help: ArgumentHelp("Overrides retry.delay-max.", valueName: "duration"))
     var retryDelayMax: String?
     @Option(help: ArgumentHelp("Overrides log.level.", valueName: "level"))
@@ -84,7 +86,8 @@ struct RunCommand: AsyncParsableCommand {
             .log: log, .archive: archive, .shipTailInterval: shipTailInterval, .shipUploadsInFlight: shipUploadsInFlight,
             .shipCompressionLevel: shipCompressionLevel, .shipRetain: shipRetain, .shipSettle: shipSettle,
             .shipMaxLocalBytes: shipMaxLocalBytes, .shipBacklogPolicy: shipBacklogPolicy,
-            .shipClaimSettle: shipClaimSettle, .shipBandwidthLimit: shipBandwidthLimit, .shipImmutable: shipImmutable, .retryDelayMax: retryDelayMax, .logLevel: logLevel, .shutdownDeadline: shutdownDeadline,
+            .shipClaimSettle: shipClaimSettle, .shipBandwidthLimit: shipBandwidthLimit, .shipImmutable: shipImmutable, .shipFencing: shipFencing,
+              .retryDelayMax: retryDelayMax, .logLevel: logLevel, .shutdownDeadline: shutdownDeadline,
         ]
         let loaded = try RunSettings.load(
             path: config, environment: ProcessInfo.processInfo.environment,

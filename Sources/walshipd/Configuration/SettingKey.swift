@@ -16,6 +16,7 @@ enum SettingKey: String, CaseIterable, Sendable {
     case shipClaimSettle = "ship.claim-settle"
     case shipBandwidthLimit = "ship.bandwidth-limit"
     case shipImmutable = "ship.immutable"
+    case shipFencing = "ship.fencing"
 
     case retryDelayMax = "retry.delay-max"
 

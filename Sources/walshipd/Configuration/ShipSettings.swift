@@ -18,6 +18,8 @@ struct ShipSettings: Equatable, Sendable {
     var backlogPolicy = BacklogPolicy.keep
     /// How long a claim on an epoch rests before it is read back.
     var claimSettle: Duration = .seconds(2)
+    /// Whether stores that ignore conditions are used.
+    var fencing = Fencing.bestEffort
 
     /// Bytes per second of all uploads to the destination together; nil: no limit. Over HTTP and to buckets.
     var bandwidthLimit: ByteSize?
@@ -60,6 +62,7 @@ struct ShipSettings: Equatable, Sendable {
         claimSettle = try reader.value(.shipClaimSettle, default: claimSettle, SettingParsers.duration(Self.claimSettles))
         bandwidthLimit = try reader.value(
             .shipBandwidthLimit, default: bandwidthLimit, SettingParsers.orOff(SettingParsers.bytes(atLeast: Self.bandwidthLimitMin)))
+        fencing = try reader.value(.shipFencing, default: fencing, SettingParsers.word(Fencing.self))
     }
 }
 

@@ -78,6 +78,7 @@ extension ShipperSettings {
         backlogPolicy = settings.ship.backlogPolicy
         claimSettle = settings.ship.claimSettle
         isImmutable = settings.ship.immutable
+        fencing = settings.ship.fencing
         retryDelayMax = settings.retry.delayMax
     }
 }

@@ -46,6 +46,7 @@ extension LogStatus.Destination {
             ("state", .null),
             ("last_error", .null),
             ("capabilities", .array(capabilities.words.map { .string($0) })),
+            ("fencing_weakness", .optional(fencingWeakness) { .string($0) }),
         ])
     }
 }

@@ -32,6 +32,9 @@ extension LogStatus {
                             destination.lagSeconds.map { JSONText.seconds($0).text } ?? "never archived",
                         ]
                     })
+            for destination in destinations {
+                if let weakness = destination.fencingWeakness { lines.append("\(destination.name): the store \(weakness).") }
+            }
         }
         if !pins.isEmpty {
             lines.append("")

@@ -21,6 +21,8 @@ struct LogStatus {
         var gaps: [Range<LSN>]
         /// The last one that is.
         var lastGap: Range<LSN>?
+        /// What the store lacks to keep two writers apart, in words that follow "the store"; nil where nothing is lacking, as far as is known.
+        var fencingWeakness: String? { capabilities.fencingWeakness }
     }
     struct Pin {
         var name: String
