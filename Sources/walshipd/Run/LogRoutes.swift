@@ -66,7 +66,7 @@ struct LogRoutes: Sendable {
     /// A log that is there, known by `identity`.
     func ship(_ identity: LogFinder.Identity, shutdownDeadline: Duration) async -> Ending {
         do {
-            try await reserve()
+            guard try await reserveWhenPossible(identity) else { return .vanished }
         } catch {
             logger.error("this log cannot be shipped", metadata: ["reason": "\(error)"])
             return .ended(error)
@@ -92,6 +92,34 @@ struct LogRoutes: Sendable {
 
     private func reserve() async throws(ShipperError) {
         try await SlotReservation.make(directory: log.path, slots: destinations.map { $0.settings.slotName(of: log) })
+    }
+
+    /// On a disk that is full or does not answer, again and again: nothing is shipped before every slot is there, or one destination could have truncated
+    /// what another still needs. False when the log is gone, or the end has come.
+    private func reserveWhenPossible(_ identity: LogFinder.Identity) async throws -> Bool {
+        var isTold = false
+        while true {
+            guard let failure = await failureOfReserving() else { return true }
+            guard case .log(let error) = failure, error.mayPass else { throw failure }
+            if !isTold { logger.error("the slots of the destinations cannot be made; trying again", metadata: ["reason": "\(error)"]) }
+            isTold = true
+            do {
+                try await cancelWhenGracefulShutdown { try await Task.sleep(for: RunLimits.lookInterval) }
+            } catch {
+                return false
+            }
+            if Task.isShuttingDownGracefully { return false }
+            if try await LogFinder.identity(of: log.path) != identity { return false }
+        }
+    }
+
+    private func failureOfReserving() async -> ShipperError? {
+        do throws(ShipperError) {
+            try await reserve()
+            return nil
+        } catch {
+            return error
+        }
     }
 
     private func each(_ body: @escaping @Sendable (ShippingRoute) async throws -> Void) async -> (any Error)? {
@@ -127,6 +155,16 @@ struct LogRoutes: Sendable {
                 // A disk that cannot be read is the shippers' to report: the log may still be there.
                 continue
             }
+        }
+    }
+}
+
+extension WALError {
+    /// What the disk says now and may not say later.
+    fileprivate var mayPass: Bool {
+        switch self {
+        case .noSpace, .io: true
+        default: false
         }
     }
 }
