@@ -153,7 +153,7 @@ public struct ArchiveReader: Sendable {
 
     /// Walks the archive's objects from the one that holds `lsn`, which is at or above `firstRecord`, or from the first.
     ///
-    /// The walk may begin below `lsn`: at its segment's beginning. Throws `.notFound` below the first record.
+    /// The walk may begin below `lsn`: at its segment's beginning; or, where a gap ends at `lsn`, there. Throws `.notFound` below the first record.
     public func walk(from lsn: LSN? = nil, depth: ArchiveWalk.Depth = .whole) throws(ArchiveError) -> ArchiveWalk {
         let line = try requireLine()
         let first = try firstObject
@@ -165,7 +165,7 @@ public struct ArchiveReader: Sendable {
                 hint: "ask for LSN \(firstRecord) or above")
         }
         let segment = LSN(lsn.rawValue / log.segmentSize * log.segmentSize)
-        return ArchiveWalk(self, line: line, floor: first, start: max(segment, source.start, first), depth: depth)
+        return ArchiveWalk(self, line: line, floor: first, start: max(segment, source.start, first), resume: lsn, depth: depth)
     }
 
     /// Where an object should lie, and whose.
