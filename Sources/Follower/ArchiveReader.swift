@@ -155,7 +155,7 @@ public struct ArchiveReader: Sendable {
 
     /// Walks the archive's objects from the one that holds `lsn`, which is at or above `firstRecord`, or from the first.
     ///
-    /// The walk may begin below `lsn`: at its segment's beginning. Throws `.notFound` below the first record.
+    /// The walk may begin below `lsn`: at its segment's beginning; or, where a gap ends at `lsn`, there. Throws `.notFound` below the first record.
     public func walk(from lsn: LSN? = nil, depth: ArchiveWalk.Depth = .whole) throws(ArchiveError) -> ArchiveWalk {
         let line = try requireLine()
         let first = try firstObject
@@ -167,7 +167,7 @@ public struct ArchiveReader: Sendable {
                 hint: "ask for LSN \(firstRecord) or above")
         }
         let segment = LSN(lsn.rawValue / log.segmentSize * log.segmentSize)
-        return ArchiveWalk(self, line: line, floor: first, start: max(segment, source.start, first), depth: depth)
+        return ArchiveWalk(self, line: line, floor: first, start: max(segment, source.start, first), resume: lsn, depth: depth)
     }
 
     /// Which names the objects of `epoch` have: told once, and not changed. One that was cut short tells nothing.

@@ -22,13 +22,16 @@ public struct ArchiveWalk: Sendable {
     private var names: (epoch: EpochName, naming: ObjectNaming)?
     /// Where the next piece begins.
     public private(set) var position: LSN
+    /// Where to go on if nothing is at the segment's beginning: what lies before it in the segment may be a gap that ends exactly here.
+    private var resume: LSN?
 
-    init(_ reader: ArchiveReader, line: EpochLine, floor: LSN, start: LSN, depth: Depth) {
+    init(_ reader: ArchiveReader, line: EpochLine, floor: LSN, start: LSN, resume: LSN? = nil, depth: Depth) {
         precondition(start >= line.start, "a walk begins in the line")
         self.reader = reader
         self.line = line
         self.floor = floor
         self.depth = depth
+        self.resume = resume
         position = start
     }
 
@@ -38,6 +41,18 @@ public struct ArchiveWalk: Sendable {
     /// object of something else, `.notFound` where the archive was pruned past the position meanwhile, and what the store throws when
     /// patience ends.
     public mutating func next() async throws(ArchiveError) -> ArchivePiece? {
+        guard let resume, resume > position else { return try await read() }
+        let start = position
+        do throws(ArchiveError) {
+            if let piece = try await read() { return piece }
+        } catch where error.code == .gap && position == start {
+            // What lies before it is not asked for.
+        }
+        position = resume
+        return try await read()
+    }
+
+    private mutating func read() async throws(ArchiveError) -> ArchivePiece? {
         guard let source = line.source(at: position) else { preconditionFailure("a walk stays in its line") }
         var naming = try await naming(of: source.epoch)
         var rule = ReadingRule(mustGoOn: source.clip != nil)
@@ -62,9 +77,11 @@ public struct ArchiveWalk: Sendable {
                 return piece
             case .givenUp:
                 guard case .gap(let gap) = find else { preconditionFailure("a gap was found") }
+                let next = try await firstRecord(after: gap, source)
                 throw ArchiveError(
                     .gap, "the range from LSN \(gap.start) to \(gap.end) was given up and is not in the archive: \(gap.reason)",
-                    key: reader.layout.gap(source.epoch, start: position), lsn: position)
+                    key: reader.layout.gap(source.epoch, start: position), lsn: position,
+                    hint: "what follows can be read from LSN \(next) on, with --from")
             case .pruned:
                 throw ArchiveError(
                     .notFound, "the archive was pruned past this position while it was read", key: reader.layout.floor, lsn: position,
@@ -125,11 +142,22 @@ public struct ArchiveWalk: Sendable {
         }
     }
 
+    /// The first record past a gap, as far as the next object tells: a gap may end inside a record.
+    private func firstRecord(after gap: GapDocument, _ source: EpochLine.Source) async throws(ArchiveError) -> LSN {
+        for kind in [ObjectMetadata.Kind.segment] + (0...3).reversed().map({ .tail(level: $0) }) {
+            let identity = reader.identity(kind, source.epoch, start: gap.end)
+            if let first = try await fetchMetadata(identity)?.records?.first { return first }
+        }
+        return gap.end
+    }
+
     /// Where the segment object that holds the position may begin. The archive's first object may begin inside a segment.
     private func segmentStarts(_ source: EpochLine.Source) -> [LSN] {
         let size = reader.log.segmentSize
         let start = max(LSN(position.rawValue / size * size), source.start)
-        return floor > start && floor <= position ? [start, floor] : [start]
+        var starts = [start]
+        for other in [floor, resume ?? start] where other > start && other <= position && !starts.contains(other) { starts.append(other) }
+        return starts
     }
 
     private func isAnythingPast(_ source: EpochLine.Source) async throws(ArchiveError) -> ReadingRule.Answer {

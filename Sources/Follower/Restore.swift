@@ -8,10 +8,13 @@ public import WAL
 public struct Restore: Sendable {
     public let reader: ArchiveReader
     public let target: RestoreTarget
+    /// The first record to restore; nil: the first that there is. What lies below is not looked at, so a gap there is no error.
+    public let from: LSN?
 
-    public init(_ reader: ArchiveReader, target: RestoreTarget = .everything) {
+    public init(_ reader: ArchiveReader, target: RestoreTarget = .everything, from: LSN? = nil) {
         self.reader = reader
         self.target = target
+        self.from = from
     }
 
     /// What was done.
@@ -40,8 +43,9 @@ public struct Restore: Sendable {
     /// Throws what `ArchiveWalk.next` throws, and `.notFound` for a target outside of what is archived.
     public func plan() async throws(ArchiveError) -> RestorePlan {
         let line = try reader.requireLine()
-        let start = try reader.firstObject
-        let head = try reader.firstRecord
+        let first = (object: try reader.firstObject, record: try reader.firstRecord)
+        let head = from ?? first.record
+        let start = from ?? first.object
         if case .through(let lsn) = target, lsn < head {
             throw ArchiveError(
                 .notFound, "the archive begins at LSN \(head): what lay below was pruned, or never archived", lsn: lsn,
@@ -50,8 +54,9 @@ public struct Restore: Sendable {
         var plan = RestorePlan(
             logID: reader.log.logID, archiveID: reader.log.archiveID, segmentSize: reader.log.segmentSize, target: target,
             head: head, start: start, end: start)
-        var walk = try reader.walk(depth: .metadata)
+        var walk = try reader.walk(from: from, depth: .metadata)
         while let piece = try await walk.next() {
+            guard piece.range.upperBound > start else { continue }
             plan.add(piece)
             if target.isReached(by: piece) { break }
         }
@@ -108,7 +113,7 @@ public struct Restore: Sendable {
     ) async throws -> (objects: Int, bytes: UInt64) {
         var objects = 0
         var objectBytes: UInt64 = 0
-        var walk = try reader.walk()
+        var walk = try reader.walk(from: from)
         while walk.position < plan.end {
             let position = walk.position
             guard let piece = try await walk.next() else {
@@ -116,13 +121,17 @@ public struct Restore: Sendable {
                     .gap, "the archive reached to LSN \(plan.end) a moment ago and now ends here", lsn: position,
                     hint: "look whether something deletes objects from it")
             }
-            // What has come since the plan was made is left out: an end that moves is none.
-            let count = min(piece.range.upperBound, plan.end).distance(from: position)
-            let bytes = count == UInt64(piece.bytes.count) ? piece.bytes : Array(piece.bytes[..<Int(count)])
-            try await OffPool.run { () throws(WALError) in try work.writer.write(bytes, at: position) }
+            // What has come since the plan was made is left out: an end that moves is none. So is what lies below the start in its object.
+            let (from, to) = (max(piece.range.lowerBound, plan.start), min(piece.range.upperBound, plan.end))
+            guard from < to else { continue }
+            let offset = piece.range.lowerBound
+            let bytes =
+                from == offset && to == piece.range.upperBound
+                ? piece.bytes : Array(piece.bytes[Int(from.distance(from: offset))..<Int(to.distance(from: offset))])
+            try await OffPool.run { () throws(WALError) in try work.writer.write(bytes, at: from) }
             objects += 1
             objectBytes += piece.metadata.objectSize
-            progress(Progress(done: position.advanced(by: count).distance(from: plan.start), total: plan.rawBytes))
+            progress(Progress(done: to.distance(from: plan.start), total: plan.rawBytes))
         }
         return (objects, objectBytes)
     }

@@ -97,7 +97,10 @@ struct BacklogWatch: Sendable {
                 let reason = "more than \(plan.limit ?? 0) bytes waited to be archived" + (last.map { "; storage: \($0)" } ?? "")
                 // Decided anew on what the slot says while nobody else writes it: what was acknowledged just now is not given up.
                 look.gap = try slot.giveUp(reason: reason, time: time.now()) { state in
-                    guard let end = plan.giveUpEnd(durable: durable, checkpoint: state.position), end > state.archived else { return nil }
+                    // A slot that has not been compared with any archive yet may not know what is archived.
+                    guard let end = plan.giveUpEnd(durable: durable, checkpoint: state.position), end > state.archived,
+                        state.archived >= state.position
+                    else { return nil }
                     return end
                 }
                 look.slot = slot.state

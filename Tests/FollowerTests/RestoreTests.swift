@@ -182,6 +182,41 @@ import WAL
         }
     }
 
+    /// The error about a gap says where to go on, and a restore from there has all that follows, wherever the gap ends.
+    @Test(arguments: [LSN(8192), LSN(9000)]) func aRestoreBeginsBeyondAGapWhereItIsTold(end: LSN) async throws {
+        let store = MemoryObjectStore()
+        try await withArchive(store) { directory, records, builder in
+            let segment = builder.layout.segment(builder.epoch, start: LSN(8192))
+            let first = try #require(records.map(\.lsn).first { $0 >= end })
+            store.plant(builder.layout.segment(builder.epoch, start: LSN(4096)), nil)
+            if end > LSN(8192) {
+                // As of a log whose beginning had gone: the object begins where the gap ends.
+                let whole = try ObjectDecoder.decode(try #require(store.contents[segment]), key: segment, start: LSN(8192))
+                let inside = records.map(\.lsn).filter { $0 >= end && $0 < whole.metadata.end }
+                let metadata = ObjectMetadata(
+                    kind: .segment, logID: whole.metadata.logID, archiveID: whole.metadata.archiveID, epoch: whole.metadata.epoch,
+                    epochStart: whole.metadata.epochStart, start: end, end: whole.metadata.end,
+                    records: ObjectMetadata.Records(first: inside[0], last: inside[inside.count - 1], count: UInt64(inside.count)),
+                    precedingDigest: nil, ancestry: whole.metadata.ancestry, timeIndex: [])
+                let part = Array(whole.raw[Int(end.distance(from: LSN(8192)))...])
+                store.plant(builder.layout.segment(builder.epoch, start: end), try ObjectEncoder().encode(part, metadata, level: 1).bytes)
+                store.plant(segment, nil)
+            }
+            try await builder.gap(LSN(4096)..<end, reason: "storage was away")
+            let reader = try await SampleArchive.open(store)
+            let error = await #expect(throws: ArchiveError.self) { try await Restore(reader).plan() }
+            #expect(error?.code == .gap && error?.lsn == LSN(4096))
+            #expect(error?.hint?.contains("LSN \(first) on") == true, "\(String(describing: error))")
+            let summary = try await Restore(reader, from: first).run(into: "\(directory)/beyond")
+            #expect(summary.head == first)
+            #expect(SampleArchive.isSame(try SampleArchive.records("\(directory)/beyond"), records.filter { $0.lsn >= first }))
+            // From inside a record is no beginning.
+            await #expect(throws: (any Error).self) {
+                try await Restore(reader, from: first.advanced(by: 1)).run(into: "\(directory)/inside")
+            }
+        }
+    }
+
     @Test func withoutAHeadTheStoreIsListed() async throws {
         let store = MemoryObjectStore()
         try await withArchive(store) { directory, records, builder in

@@ -164,7 +164,8 @@ struct ShipPlan: Sendable {
         slot.archived = archived
         slot.levels = levels
         slot.lastSegment = lastSegment
-        if let started = uploads.last?.range.upperBound { slot.segmentsStarted = started }
+        // Never lowered: what was started before a step back may still arrive.
+        if let started = uploads.last?.range.upperBound { slot.segmentsStarted = max(started, slot.segmentsStarted ?? .zero) }
     }
 
     private mutating func setPhase(_ phase: Upload.Phase, of range: Range<LSN>) {

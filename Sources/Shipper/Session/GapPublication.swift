@@ -82,19 +82,17 @@ struct GapPublication {
 
     private func object(_ candidate: GapPlan.Candidate, _ kind: ObjectMetadata.Kind, _ key: ObjectKey) async throws(ArchiveError) -> ObjectMetadata? {
         let start = candidate.range.lowerBound
-        guard let bytes = try await access.bytes(key, limit: ArchiveLimits.objectSizeMax) else { return nil }
-        let found: ObjectMetadata
+        let read: ObjectMetadata?
         do throws(ArchiveError) {
-            found = try ObjectDecoder.decode(bytes, key: key, start: start, keys: session.keys).metadata
-        } catch where error.code == .damaged {
-            do throws(ArchiveError) {
-                try await access.retrying { () throws(ArchiveError) in try await access.store.delete(key) }
-            } catch where error.code == .unsupported {
-                // Nothing is deleted there: readers stop at it by name instead of at the gap.
-                logger.warning("a damaged object stays in a gap", metadata: ["object": "\(key.path)"])
+            read = try await readingAgain { () throws(ArchiveError) in
+                guard let bytes = try await access.bytes(key, limit: ArchiveLimits.objectSizeMax) else { return nil }
+                return try ObjectDecoder.decode(bytes, key: key, start: start, keys: session.keys).metadata
             }
+        } catch where error.code == .damaged {
+            try await takeAway(key)
             return nil
         }
+        guard let found = read else { return nil }
         let isOurs = found.logID == session.logID && found.archiveID == session.archiveID && found.epoch == session.epoch && found.kind == kind
         guard isOurs, found.end == candidate.range.upperBound else {
             throw ArchiveError(
@@ -102,6 +100,15 @@ struct GapPublication {
                 hint: "another writer has written here; nothing was changed")
         }
         return found
+    }
+
+    private func takeAway(_ key: ObjectKey) async throws(ArchiveError) {
+        do throws(ArchiveError) {
+            try await access.retrying { () throws(ArchiveError) in try await access.store.delete(key) }
+        } catch where error.code == .unsupported {
+            // Nothing is deleted there: readers stop at it by name instead of at the gap.
+            logger.warning("a damaged object stays in a gap", metadata: ["object": "\(key.path)"])
+        }
     }
 
     private func create(_ range: Range<LSN>, of gap: SlotGap) async throws(ArchiveError) {

@@ -13,7 +13,8 @@ struct RestoreCommand: AsyncParsableCommand {
             The restored log is a replica: it can be read, and written after `walshipd promote`.
 
             With --at, every record whose LSN is at or below the given one is restored, the record at that LSN included; a batch is restored only \
-            if its last record is. Without, all that is archived, up to the last whole record or batch.
+            if its last record is. Without, all that is archived, up to the last whole record or batch. A gap (a range that was given up) is not crossed: \
+            with --from, the restored log begins after it.
 
             Encrypted objects need the keys that they were encrypted with: --key-file, or encryption.key-file and the like in the environment; --plan says which, and \
             needs none.
@@ -34,6 +35,11 @@ struct RestoreCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("The LSN of the last record to restore.", valueName: "lsn"), transform: LSNText.parse)
     var at: LSN?
 
+    @Option(
+        help: ArgumentHelp("The LSN of the first record to restore: beyond a gap, which the error about it names.", valueName: "lsn"),
+        transform: LSNText.parse)
+    var from: LSN?
+
     @Flag(help: "Only say what would be done, and whether anything is missing.")
     var plan = false
 
@@ -45,7 +51,7 @@ struct RestoreCommand: AsyncParsableCommand {
     mutating func run() async throws {
         let opening = try await ArchiveOpening(archive, s3, keys)
         let reader = try await ArchiveReader.open(store: opening.store, log: opening.log, keys: opening.keys, traces: .objects)
-        let restore = Restore(reader, target: at.map { .through($0) } ?? .everything)
+        let restore = Restore(reader, target: at.map { .through($0) } ?? .everything, from: from)
         if plan { return try print(try await restore.plan()) }
         guard let to else { preconditionFailure("validated") }
         var bar = ProgressLine()

@@ -69,19 +69,23 @@ enum KeySource: Equatable, Sendable {
 
     static func key(inFile path: String, _ name: String, _ origin: SettingOrigin) throws(ConfigurationError) -> MasterKey {
         func refused(_ problem: String) -> ConfigurationError { ConfigurationError(origin: origin, key: name, value: path, problem: problem) }
+        let found: SecretFile.Found
         do throws(WALError) {
-            switch try SecretFile.read(path, limit: sizeMax) {
-            case .open(let mode):
-                throw refused("others may read or write this file (mode \(String(mode, radix: 8))); run: chmod 600 \(path)")
-            case .bytes(let bytes):
-                do throws(ArchiveError) {
-                    return try MasterKey(text: bytes)
-                } catch {
-                    throw refused(error.description)
-                }
-            }
+            found = try SecretFile.read(path, limit: sizeMax)
         } catch {
             throw refused("the file cannot be read: \(error)")
+        }
+        switch found {
+        case .open(let mode): throw refused("others may read or write this file (mode \(String(mode, radix: 8))); run: chmod 600 \(path)")
+        case .bytes(let bytes): return try key(bytes, refused)
+        }
+    }
+
+    private static func key(_ text: [UInt8], _ refused: (String) -> ConfigurationError) throws(ConfigurationError) -> MasterKey {
+        do throws(ArchiveError) {
+            return try MasterKey(text: text)
+        } catch {
+            throw refused(error.description)
         }
     }
 
@@ -111,10 +115,6 @@ enum KeySource: Equatable, Sendable {
         } catch {
             throw refused("the command cannot be run: \(error)")
         }
-        do throws(ArchiveError) {
-            return try MasterKey(text: bytes)
-        } catch {
-            throw refused("the command's output: \(error.description)")
-        }
+        return try key(bytes) { refused("the command's output: \($0)") }
     }
 }
