@@ -77,7 +77,7 @@ public struct ArchiveWalk: Sendable {
                 return piece
             case .givenUp:
                 guard case .gap(let gap) = find else { preconditionFailure("a gap was found") }
-                let next = try await firstRecord(after: gap, source)
+                let next = try await firstRecord(after: gap, source, naming)
                 throw ArchiveError(
                     .gap, "the range from LSN \(gap.start) to \(gap.end) was given up and is not in the archive: \(gap.reason)",
                     key: reader.layout.gap(source.epoch, start: position), lsn: position,
@@ -143,10 +143,12 @@ public struct ArchiveWalk: Sendable {
     }
 
     /// The first record past a gap, as far as the next object tells: a gap may end inside a record.
-    private func firstRecord(after gap: GapDocument, _ source: EpochLine.Source) async throws(ArchiveError) -> LSN {
+    private func firstRecord(after gap: GapDocument, _ source: EpochLine.Source, _ naming: ObjectNaming) async throws(ArchiveError) -> LSN {
         for kind in [ObjectMetadata.Kind.segment] + (0...3).reversed().map({ .tail(level: $0) }) {
             let identity = reader.identity(kind, source.epoch, start: gap.end)
-            if let first = try await fetchMetadata(identity)?.records?.first { return first }
+            for isEncrypted in naming.forms(start: gap.end) {
+                if let first = try await fetchMetadata(identity, isEncrypted)?.records?.first { return first }
+            }
         }
         return gap.end
     }

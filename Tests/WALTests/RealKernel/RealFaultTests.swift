@@ -143,7 +143,7 @@ import WAL
     }
 
     /// membarrier(2) is missing from old kernels and from many filters of system calls; a process may be given such a filter at any time.
-    @Test(.enabled(if: tracer != nil, "needs strace"), arguments: 1...4, ["ENOSYS", "EPERM"])
+    @Test(.enabled(if: FailingCallTests.tracer != nil, "needs strace"), arguments: 1...4, ["ENOSYS", "EPERM"])
     func aKernelWithoutMembarrierOrOneThatTakesItAwayStopsNoProcess(_ first: Int, _ code: String) async throws {
         try await withTemporaryDirectory { directory async throws in
             let driver = try Driver(
