@@ -13,7 +13,7 @@ enum CutUpload {
 enum Race {
     static let rivals = 4
     /// Apache 2.4, which refuses a second create and not one that comes together with the first, lets more than one of four succeed in three races of
-    /// four: so many races pass it off as exclusive once in millions of probes.
+    /// four; on a machine so busy that they do not come together, in fewer. No number of races proves that a server is exclusive.
     static let rounds = 12
 
     static func body(of rival: Int) -> [UInt8] { Array("rival \(rival)".utf8) }
