@@ -71,6 +71,7 @@ struct ShipRun: Sendable {
 
     private func turn(_ loop: inout Loop, _ group: inout TaskGroup<Event>, _ end: EndRequest) async throws(ShipperError) -> Ending {
         group.addTask { await look() }
+        var looksAgain = false
         while true {
             if let request = end.take(durable: loop.plan.durable) { loop.plan.finish(upTo: request.target, truncates: request.truncates) }
             let actions = loop.plan.next(now: time.monotonic())
@@ -80,19 +81,15 @@ struct ShipRun: Sendable {
             // What a crash must not forget is on disk before anything is sent.
             if actions.contains(where: isRecorded), try await !record(loop) { return .openAgain }
             for action in actions { begin(action, loop, &group) }
+            // Time goes on when what was due at this look is under way.
+            if looksAgain { group.addTask { await lookAfterPause() } }
+            looksAgain = false
             guard let event = await group.next() else { preconditionFailure("somebody always looks at the log") }
             if case .looked(let durable, let now) = event {
                 if Task.isCancelled { throw .archive(ArchiveError(.cancelled, "cancelled")) }
                 if now != incarnation || slot.giveUps != giveUps { return .openAgain }
                 loop.plan.observe(durable: durable, now: time.monotonic())
-                group.addTask { [pollInterval, pause] in
-                    do {
-                        try await pause(pollInterval)
-                    } catch {
-                        return .failed(.archive(ArchiveError(.cancelled, "cancelled")))
-                    }
-                    return await look()
-                }
+                looksAgain = true
             } else if try await !take(event, &loop, &group) {
                 return .openAgain
             }
@@ -197,6 +194,15 @@ struct ShipRun: Sendable {
         } catch {
             return .failed(error)
         }
+    }
+
+    private func lookAfterPause() async -> Event {
+        do {
+            try await pause(pollInterval)
+        } catch {
+            return .failed(.archive(ArchiveError(.cancelled, "cancelled")))
+        }
+        return await look()
     }
 
     private func look() async -> Event {
