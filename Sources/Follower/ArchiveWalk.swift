@@ -77,11 +77,10 @@ public struct ArchiveWalk: Sendable {
                 return piece
             case .givenUp:
                 guard case .gap(let gap) = find else { preconditionFailure("a gap was found") }
-                let next = try await firstRecord(after: gap, source, naming)
                 throw ArchiveError(
                     .gap, "the range from LSN \(gap.start) to \(gap.end) was given up and is not in the archive: \(gap.reason)",
                     key: reader.layout.gap(source.epoch, start: position), lsn: position,
-                    hint: "what follows can be read from LSN \(next) on, with --from")
+                    hint: "restore what follows it with --from \(gap.end)")
             case .pruned:
                 throw ArchiveError(
                     .notFound, "the archive was pruned past this position while it was read", key: reader.layout.floor, lsn: position,
@@ -140,17 +139,6 @@ public struct ArchiveWalk: Sendable {
         case .listing:
             return (try await isAnythingPast(source), .nothing)
         }
-    }
-
-    /// The first record past a gap, as far as the next object tells: a gap may end inside a record.
-    private func firstRecord(after gap: GapDocument, _ source: EpochLine.Source, _ naming: ObjectNaming) async throws(ArchiveError) -> LSN {
-        for kind in [ObjectMetadata.Kind.segment] + (0...3).reversed().map({ .tail(level: $0) }) {
-            let identity = reader.identity(kind, source.epoch, start: gap.end)
-            for isEncrypted in naming.forms(start: gap.end) {
-                if let first = try await fetchMetadata(identity, isEncrypted)?.records?.first { return first }
-            }
-        }
-        return gap.end
     }
 
     /// Where the segment object that holds the position may begin. The archive's first object may begin inside a segment.

@@ -8,7 +8,8 @@ public import WAL
 public struct Restore: Sendable {
     public let reader: ArchiveReader
     public let target: RestoreTarget
-    /// The first record to restore; nil: the first that there is. What lies below is not looked at, so a gap there is no error.
+    /// Where to begin: with the first record at or after it, in an object that holds it or begins there; nil: with the first that there is. What lies
+    /// below is not looked at, so a gap there is no error.
     public let from: LSN?
 
     public init(_ reader: ArchiveReader, target: RestoreTarget = .everything, from: LSN? = nil) {
@@ -44,8 +45,9 @@ public struct Restore: Sendable {
     public func plan() async throws(ArchiveError) -> RestorePlan {
         let line = try reader.requireLine()
         let first = (object: try reader.firstObject, record: try reader.firstRecord)
-        let head = from ?? first.record
-        let start = from ?? first.object
+        var head = first.record
+        if let from { head = try await firstRecord(atOrAfter: from) }
+        let start = from == nil ? first.object : head
         if case .through(let lsn) = target, lsn < head {
             throw ArchiveError(
                 .notFound, "the archive begins at LSN \(head): what lay below was pruned, or never archived", lsn: lsn,
@@ -71,6 +73,31 @@ public struct Restore: Sendable {
         }
         plan.epochs = line.epochs.epochs.filter { $0.start <= plan.end }
         return plan
+    }
+
+    private func firstRecord(atOrAfter lsn: LSN) async throws(ArchiveError) -> LSN {
+        let epochs = try reader.requireLine().epochs
+        var walk = try reader.walk(from: lsn)
+        var frames: FrameAssembler?
+        while let piece = try await walk.next() {
+            guard piece.range.upperBound > lsn else { continue }
+            if frames == nil {
+                // The object says where its first record begins; none may begin in it.
+                guard let first = piece.metadata.records?.first, piece.range.contains(first) else { continue }
+                frames = FrameAssembler(logID: reader.log.logID, epochs: epochs, start: first)
+                frames?.add(Array(piece.bytes[Int(first.distance(from: piece.range.lowerBound))...]))
+            } else {
+                frames?.add(piece.bytes)
+            }
+            do {
+                while let record = try frames?.next() {
+                    if record.lsn >= lsn { return record.lsn }
+                }
+            } catch {
+                throw ArchiveError(.damaged, "a record does not verify: \(error)", key: piece.key, lsn: piece.range.lowerBound)
+            }
+        }
+        throw ArchiveError(.notFound, "nothing is archived there yet", lsn: lsn, hint: "ask for a lower LSN")
     }
 
     /// Restores into `directory`, which must be missing (its parent exists) or empty. On return the log is durable there: a replica, readable, and

@@ -206,13 +206,13 @@ import WAL
             let reader = try await SampleArchive.open(store)
             let error = await #expect(throws: ArchiveError.self) { try await Restore(reader).plan() }
             #expect(error?.code == .gap && error?.lsn == LSN(4096))
-            #expect(error?.hint?.contains("LSN \(first) on") == true, "\(String(describing: error))")
-            let summary = try await Restore(reader, from: first).run(into: "\(directory)/beyond")
+            #expect(error?.hint?.contains("--from \(end)") == true, "\(String(describing: error))")
+            let summary = try await Restore(reader, from: end).run(into: "\(directory)/beyond")
             #expect(summary.head == first)
             #expect(SampleArchive.isSame(try SampleArchive.records("\(directory)/beyond"), records.filter { $0.lsn >= first }))
-            // From inside a record is no beginning.
-            await #expect(throws: (any Error).self) {
-                try await Restore(reader, from: first.advanced(by: 1)).run(into: "\(directory)/inside")
+            // Past the end there is nothing, and nothing is no log.
+            await #expect(throws: ArchiveError.self) {
+                try await Restore(reader, from: LSN(1 << 40)).run(into: "\(directory)/past")
             }
         }
     }

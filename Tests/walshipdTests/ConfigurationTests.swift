@@ -267,9 +267,6 @@ import Testing
     }
 
     @Test func impossibleCombinationsAreRefused() {
-        // Not in this version: an unknown key is refused, so nobody relies on it.
-        #expect(refusal(targets + "ship: {backlog-policy: keep}") != nil)
-        #expect(refusal(targets + "ship: {max-local-bytes: 1GiB}") != nil)
         #expect(refusal(targets + "http: {client-key-file: /dev/null}")?.contains("a key its certificate") == true)
         #expect(refusal(targets + "http: {client-certificate-file: /dev/null}")?.contains("needs its key") == true)
         #expect(refusal(targets + "http: {query: \"?hunter2\"}")?.contains("without the ? itself") == true)

@@ -36,7 +36,7 @@ struct RestoreCommand: AsyncParsableCommand {
     var at: LSN?
 
     @Option(
-        help: ArgumentHelp("The LSN of the first record to restore: beyond a gap, which the error about it names.", valueName: "lsn"),
+        help: ArgumentHelp("Begin with the first record at or after this LSN: the end of a gap, as the error about it says.", valueName: "lsn"),
         transform: LSNText.parse)
     var from: LSN?
 
