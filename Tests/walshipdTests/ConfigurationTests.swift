@@ -198,7 +198,7 @@ import Testing
     @Test(arguments: [
         (
             "shipp: {}",
-            "w.yaml:1: shipp: unknown key; known here: logs, destinations, http, log, retry, s3, ship, shutdown-deadline"
+            "w.yaml:1: shipp: unknown key; known here: logs, destinations, encryption, http, log, retry, s3, ship, shutdown-deadline"
         ),
         ("ship:\n  tail-intervall: 1s", "w.yaml:2: ship.tail-intervall: unknown key; known here: ship.tail-interval, "),
         ("ship: 1s", "w.yaml:1: ship: expected a section of settings below it"),

@@ -105,7 +105,7 @@ import Testing
     @Test(arguments: [
         ("log: {level: debug}", "w.yaml:3: destinations[0].log: is one for the whole program"),
         ("shutdown-deadline: 1s", "w.yaml:3: destinations[0].shutdown-deadline: is one for the whole program"),
-        ("shipp: {retain: 1}", "w.yaml:3: destinations[0].shipp: unknown key; known here: name, url, http, retry, s3, ship"),
+        ("shipp: {retain: 1}", "w.yaml:3: destinations[0].shipp: unknown key; known here: name, url, encryption, http, retry, s3, ship"),
         ("ship: {retian: 1}", "w.yaml:3: destinations[0].ship.retian: unknown key; known here: ship.tail-interval, "),
         ("ship: 1s", "w.yaml:3: destinations[0].ship: expected a section of settings"),
         ("ship: {retain: x}", "w.yaml:3: destinations[0].ship.retain: 'x': expected "),
