@@ -38,7 +38,7 @@ import WAL
                 Program.walshipd,
                 [
                     "run", "--log", "\(scratch)/log", "--archive", "\(server.url)/a/orders", "--ship-claim-settle", "10ms", "--ship-tail-interval", "off",
-                    "--shutdown-deadline", storage == .well || storage == .slow ? "60s" : "1s", "--retry-delay-max", "50ms",
+                    "--shutdown-deadline", storage == .well || storage == .slow ? "60s" : "1s", "--retry-delay-max", "100ms",
                 ], in: scratch, environment: ["no_proxy": "127.0.0.1"])
             let closed = LSN(first.rawValue / 4096 * 4096)
             func archived() throws -> LSN {

@@ -2,6 +2,8 @@
 package enum HTTPLimits {
     /// Bytes kept of the body of a reply that is no success: enough for any server's error document, not for a flood.
     package static let errorBodyMax = 64 << 10
+    /// For removing temporary names after a failure or a cancellation: a few requests, and no longer than somebody waits who has asked for the end.
+    package static let tidyingMax: Duration = .seconds(3)
     /// Bytes of all header lines of one reply: servers themselves stop at 8 to 64 KiB.
     package static let responseHeadersMax = 128 << 10
     /// Bytes of one PROPFIND reply: about a hundred thousand entries.

@@ -130,8 +130,19 @@ extension HTTPReading {
     }
 
     /// Tidying up must also work when the task is cancelled already, which would end each request before it began: hence a task of
-    /// its own, awaited here.
+    /// its own, awaited here. It is cancelled in its turn after `HTTPLimits.tidyingMax`: a server that hangs must not hold up the end of a program.
     func afterCancellation<T: Sendable>(_ work: @escaping @Sendable () async -> T) async -> T {
-        await Task { await work() }.value
+        let tidying = Task { await work() }
+        let limit = Task {
+            do {
+                try await Task.sleep(for: HTTPLimits.tidyingMax)
+                tidying.cancel()
+            } catch {
+                // It was done in time.
+            }
+        }
+        let result = await tidying.value
+        limit.cancel()
+        return result
     }
 }
