@@ -156,7 +156,13 @@ public final class LogShipper: Sendable {
         while true {
             let ending = try await session(sidecar, slot, worker, probesAgain: probesAgain)
             probesAgain = false
-            if case .finished = ending { return }
+            guard case .finished = ending else { continue }
+            if end.take(durable: .zero)?.truncates ?? false {
+                // What was released before, and another slot held then: nobody comes by later.
+                let released = slot.state.hold
+                _ = try await worker.run(.light) { () throws(WALError) in try sidecar.truncateBefore(released) }
+            }
+            return
         }
     }
 

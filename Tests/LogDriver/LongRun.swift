@@ -101,7 +101,10 @@ private struct Usage {
         mapped = max(mapped, number("RssFile") + number("RssShmem"))
         threads = max(threads, number("Threads"))
         mappings = max(mappings, lines("/proc/self/maps").count { $0.contains(".wal") })
-        descriptors = max(descriptors, names("/proc/self/fd").count)
+        // The log's own: others may have been inherited.
+        descriptors = max(descriptors, names("/proc/self/fd").count { name in
+            (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\(name)"))?.hasPrefix(directory) ?? false
+        })
         disk = max(disk, names(directory).reduce(0) { sum, name in
             var status = stat()
             return stat("\(directory)/\(name)", &status) == 0 ? sum + Int(status.st_blocks) / 2 : sum

@@ -31,8 +31,8 @@ struct FaultTarget: Sendable {
         let url = "http://127.0.0.1:\(port ?? self.port)"
         var http = HTTPSettings()
         http.proxy = ""
-        // What takes longer is tried again. (The stall limit is no shorter than six seconds: libcurl's speed is a mean over five.)
-        http.requestTimeout = .milliseconds(1500)
+        // With faults before the server, what takes longer is tried again. (The stall limit is no shorter than six seconds: libcurl's speed is a mean over five.)
+        http.requestTimeout = port == nil ? .seconds(30) : .milliseconds(1500)
         guard isS3 else { return try HTTPStore(base: "\(url)/\(place)", settings: http) }
         let key = try S3Credentials(accessKeyID: SeaweedServer.key.id, secretAccessKey: SeaweedServer.key.secret)
         var settings = S3Settings { () throws(ArchiveError) in key }

@@ -3,15 +3,14 @@ import WAL
 
 /// Shipping a backlog to nginx on this machine, against command lines that a user would otherwise write; and the daemon's memory meanwhile.
 enum ShipSuite {
-    static let benchmarks = [backlog(level: 1), backlog(level: 3), manySegments]
+    static let benchmarks = [backlog("ship-1", level: 1), backlog("ship-3", level: 3), manySegments]
 
     /// The design's: two segments in flight, their output, and what a program needs.
     private static let memoryMax: Double = 60 * 1024 * 1024
 
     private static func volume(_ workplace: Workplace) -> UInt64 { workplace.isQuick ? 256 << 20 : 1 << 30 }
 
-    private static func backlog(level: Int) -> Benchmark {
-        let name = "ship-\(level)"
+    private static func backlog(_ name: String, level: Int) -> Benchmark {
         let speed = Series("ship", .bytesPerSecond)
         let processor = Series("processor time of shipping", .secondsPerGiB)
         let memory = Series("anonymous memory of the daemon", .bytes)

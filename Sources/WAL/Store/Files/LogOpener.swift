@@ -43,10 +43,13 @@ struct LogOpener {
             guard status.kind == .directory else { return (.occupied, "it is no directory") }
             let ours: Set<String> = ["lock", "maintenance"]
             let stranger = try fileSystem.list(paths.directory).sorted().first { !ours.contains($0) && !$0.hasSuffix(".tmp") }
+            // It came while we looked: somebody else has made the log.
+            if try fileSystem.status(paths.control) != nil { return (.log, "") }
             if let stranger { return (.occupied, "it has no control file but holds \(stranger)") }
             return (.vacant, "")
         case .singleFile:
             guard let file = paths.singleFile, let status = try fileSystem.status(file) else { return (.vacant, "") }
+            if try fileSystem.status(paths.control) != nil { return (.log, "") }
             guard status.kind == .regular, status.size == 0 else {
                 return (.occupied, "there is no control file \(paths.control) beside it")
             }
