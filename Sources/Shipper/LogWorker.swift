@@ -2,10 +2,11 @@ import Archive
 import Synchronization
 import WAL
 
-/// Where the blocking work of one shipper is done, one thing at a time on each of three lanes: reading and compressing; the slot and the
-/// watermarks, which must not wait behind a large segment; and the watch over the backlog, which waits for neither. The threads are those of `WorkerPool`. Any task.
+/// Where the blocking work of one shipper is done, one thing at a time on each of three lanes: reading; the slot and the
+/// watermarks, which must not wait behind a large segment; and the watch over the backlog, which waits for neither. Compressing has no lane: what is
+/// to be compressed at one time is, as far as there are threads. The threads are those of `WorkerPool`. Any task.
 final class LogWorker: Sendable {
-    enum Lane: Sendable { case heavy, light, watch }
+    enum Lane: Sendable { case heavy, compressing, light, watch }
     private let heavy = SerialLane(WorkerPool.heavy)
     private let light = SerialLane(WorkerPool.light)
     private let watch = SerialLane(WorkerPool.watch)
@@ -30,14 +31,14 @@ final class LogWorker: Sendable {
     }
 
     func value<T: Sendable>(_ lane: Lane, _ body: @escaping @Sendable () -> T) async -> T {
-        let lane =
+        await withCheckedContinuation { continuation in
+            let job: WorkerPool.Job = { continuation.resume(returning: body()) }
             switch lane {
-            case .heavy: heavy
-            case .light: light
-            case .watch: watch
+            case .heavy: heavy.submit(job)
+            case .compressing: WorkerPool.heavy.submit(job)
+            case .light: light.submit(job)
+            case .watch: watch.submit(job)
             }
-        return await withCheckedContinuation { continuation in
-            lane.submit { continuation.resume(returning: body()) }
         }
     }
 }

@@ -1,7 +1,7 @@
 import Archive
 import WAL
 
-/// Makes objects from the log: reads a range, verifies every frame of it, compresses, encrypts where there is a key. Blocks; runs on the worker's heavy lane.
+/// Makes objects from the log: reads a range, verifies every frame of it, compresses, encrypts where there is a key. Blocks; runs on the worker's heavy lanes.
 final class ObjectPreparation: Sendable {
     private let reader: LogReader
     private let encoder: ObjectEncoder
@@ -13,10 +13,25 @@ final class ObjectPreparation: Sendable {
         encoder = try ObjectEncoder(key: key)
     }
 
-    /// `.log(.corruption)` for a damaged log: it is never archived as if it were whole.
+    /// A range as it was read and verified, and what is known about it.
+    struct ReadObject: Sendable {
+        fileprivate let bytes: [UInt8]
+        fileprivate let metadata: ObjectMetadata
+        /// What the object will have: the next one names it.
+        let digest: Bytes16
+        var range: Range<LSN> { metadata.start..<metadata.end }
+    }
+
     func prepare(
         _ range: Range<LSN>, kind: ObjectMetadata.Kind, session: ShipSession, preceding: Bytes16?
     ) throws(ShipperError) -> EncodedObject {
+        try compress(try read(range, kind: kind, session: session, preceding: preceding))
+    }
+
+    /// `.log(.corruption)` for a damaged log: it is never archived as if it were whole.
+    func read(
+        _ range: Range<LSN>, kind: ObjectMetadata.Kind, session: ShipSession, preceding: Bytes16?
+    ) throws(ShipperError) -> ReadObject {
         let durable = try ShipperError.log { () throws(WALError) in try reader.durableLSN }
         guard range.upperBound <= durable else {
             throw ShipperError.archive(ArchiveError(
@@ -32,7 +47,12 @@ final class ObjectPreparation: Sendable {
             kind: kind, logID: session.logID, archiveID: session.archiveID, epoch: session.epoch, epochStart: session.epochStart,
             start: range.lowerBound, end: range.upperBound, records: records, precedingDigest: preceding.map(RawDigest.init),
             ancestry: session.ancestry, timeIndex: ObjectPreparation.timeIndex(verified))
-        return try ShipperError.archive { () throws(ArchiveError) in try encoder.encode(verified.bytes, metadata, level: level) }
+        return ReadObject(bytes: verified.bytes, metadata: metadata, digest: encoder.digest(of: verified.bytes, log: session.logID).bytes)
+    }
+
+    /// Compresses, and encrypts where there is a key. Several at a time do not wait for each other.
+    func compress(_ object: ReadObject) throws(ShipperError) -> EncodedObject {
+        try ShipperError.archive { () throws(ArchiveError) in try encoder.encode(object.bytes, object.metadata, level: level) }
     }
 
     /// At most as many entries as an object may have, evenly thinned; LSNs ascend strictly in it.

@@ -34,6 +34,7 @@ struct ShipRun: Sendable {
     /// What a child task reports.
     private enum Event: Sendable {
         case looked(durable: LSN, incarnation: Incarnation)
+        case read(ObjectPreparation.ReadObject)
         case prepared(EncodedObject)
         case segmentArchived(ObjectMetadata)
         case tailArchived(ObjectMetadata, level: Int)
@@ -61,7 +62,7 @@ struct ShipRun: Sendable {
 
     private struct Loop {
         var plan: ShipPlan
-        /// Digest of the last segment that was prepared.
+        /// Digest of the last segment that was read.
         var chain: Bytes16?
         /// Bytes of acknowledged segment objects that this run made and has not looked at again, by their start.
         var sizes: [LSN: UInt64] = [:]
@@ -120,8 +121,11 @@ struct ShipRun: Sendable {
         let now = time.monotonic()
         switch event {
         case .looked: preconditionFailure("looks are taken by the loop")
+        case .read(let object):
+            loop.chain = object.digest
+            loop.plan.segmentRead(object.range)
+            group.addTask { await self.event { () async throws(ShipperError) in .prepared(try await compress(object)) } }
         case .prepared(let object):
-            loop.chain = object.metadata.rawDigest.bytes
             loop.plan.segmentPrepared(object.metadata.start..<object.metadata.end)
             // The slot says what was started before it is sent.
             guard try await record(loop) else { return false }
@@ -157,7 +161,7 @@ struct ShipRun: Sendable {
         case .shipSegment(let range):
             let chain = loop.chain
             group.addTask {
-                await event { () async throws(ShipperError) in .prepared(try await prepare(range, .segment, chain)) }
+                await event { () async throws(ShipperError) in .read(try await read(range, chain)) }
             }
         case .shipTail(let range, let level):
             let digest = loop.plan.levels[level].lastDigest
@@ -214,6 +218,18 @@ struct ShipRun: Sendable {
                 return .looked(durable: try reader.durableLSN, incarnation: incarnation)
             }
         }
+    }
+
+    private func read(_ range: Range<LSN>, _ preceding: Bytes16?) async throws(ShipperError) -> ObjectPreparation.ReadObject {
+        let (preparation, session) = (preparation, session)
+        return try await worker.perform(.heavy) { () throws(ShipperError) in
+            try preparation.read(range, kind: .segment, session: session, preceding: preceding)
+        }
+    }
+
+    private func compress(_ object: ObjectPreparation.ReadObject) async throws(ShipperError) -> EncodedObject {
+        let preparation = preparation
+        return try await worker.perform(.compressing) { () throws(ShipperError) in try preparation.compress(object) }
     }
 
     private func prepare(

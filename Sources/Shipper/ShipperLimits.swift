@@ -21,6 +21,8 @@ public enum ShipperLimits {
     static let rememberedSizesMax = 1 << 16
     /// Nanoseconds between two tails at least: below, requests cost more than the loss that they save.
     public static let tailIntervalMin: UInt64 = 10_000_000
+    /// Segments that are read and compressed at one time, for each log and destination: as many as small machines have processors, and each holds one in memory.
+    static let preparationsMax = 2
     /// Closed segments uploaded at one time: each holds a compressed segment (up to 1 GiB) in memory.
     public static let uploadsInFlight = 1...64
     /// Objects that the start-up comparison walks over beyond the checkpoint: 32 tails of each level are the most that a segment

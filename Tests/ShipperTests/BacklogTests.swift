@@ -87,7 +87,7 @@ import WAL
                 defer { reader.close() }
                 return try reader.blockage?.waitingAppends == 1
             }
-            #expect(shipper.status.backlog == .over && shipper.status.isBlocking)
+            try await eventually("said") { shipper.status.backlog == .over && shipper.status.isBlocking }
             // It is held there, and what is durable can be read, and synced.
             let end = bench.log.endLSN
             #expect(try bench.sync() == end)
@@ -96,7 +96,8 @@ import WAL
             store.open()
             try await writer.value
             try await eventually("all of it") { shipper.status.archived == bench.log.durableLSN }
-            #expect(!shipper.status.isBlocking && shipper.status.gaps.isEmpty)
+            try await eventually("unblocked") { !shipper.status.isBlocking }
+            #expect(shipper.status.gaps.isEmpty)
             shipper.finish()
             try await running.value
             #expect(try ShipBench.archived(store.memory.contents).contiguous().count == Int(bench.log.durableLSN.rawValue))

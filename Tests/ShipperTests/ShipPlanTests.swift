@@ -102,7 +102,13 @@ import WAL
         mutating func complete(_ action: ShipPlan.Action) {
             switch action {
             case .shipSegment(let range):
-                if plan.uploads.contains(where: { $0.range == range && $0.phase == .preparing }) {
+                let phase = plan.uploads.first { $0.range == range }?.phase
+                expect(plan.uploads.count { $0.phase == .reading } <= 1, "two segments are read at a time")
+                expect(plan.uploads.count { $0.phase == .compressing } <= ShipperLimits.preparationsMax, "too many are compressed at a time")
+                if phase == .reading {
+                    plan.segmentRead(range)
+                    underWay.append(action)
+                } else if phase == .compressing {
                     plan.segmentPrepared(range)
                     underWay.append(action)
                 } else {

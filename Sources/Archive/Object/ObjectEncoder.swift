@@ -1,11 +1,11 @@
 import Synchronization
-import WAL
+package import WAL
 
-/// Turns raw log bytes and what is known about them into one object's bytes, encrypted where there is a key. Holds one zstd context, reused by
-/// every call; calls from several threads take turns. Compressing blocks its thread for as long as it takes (16 MiB: tens of
-/// milliseconds at level 1), so keep it off the cooperative pool.
+/// Turns raw log bytes and what is known about them into one object's bytes, encrypted where there is a key. Holds as many zstd
+/// contexts as calls were made at one time, and reuses them; calls from several threads do not wait for each other. Compressing blocks its thread for
+/// as long as it takes (16 MiB: tens of milliseconds at level 1), so keep it off the cooperative pool.
 public final class ObjectEncoder: Sendable {
-    private let compressor: Mutex<ZstdCompressor>
+    private let idle: Mutex<[Context]>
     private let key: MasterKey?
     private let salt: @Sendable () -> [UInt8]
 
@@ -19,10 +19,25 @@ public final class ObjectEncoder: Sendable {
 
     /// `salt` gives 32 bytes that nobody has seen before; only golden files have others.
     package init(key: MasterKey?, salt: @escaping @Sendable () -> [UInt8]) throws(ArchiveError) {
-        guard let compressor = ZstdCompressor() else { throw ArchiveError(.invalid, "no memory for a zstd context") }
-        self.compressor = Mutex(compressor)
+        idle = Mutex([try Context()])
         self.key = key
         self.salt = salt
+    }
+
+    /// The raw digest that an object of these bytes has.
+    package func digest(of raw: [UInt8], log: LogID) -> RawDigest {
+        let plain = RawDigest(of: raw)
+        return key.map { $0.keyed(plain, log: log) } ?? plain
+    }
+
+    /// One compression context. Whoever took it out of `idle` is the only one who has it: hence unchecked.
+    private final class Context: @unchecked Sendable {
+        var compressor: ZstdCompressor
+
+        init() throws(ArchiveError) {
+            guard let compressor = ZstdCompressor() else { throw ArchiveError(.invalid, "no memory for a zstd context") }
+            self.compressor = compressor
+        }
     }
 
     /// The object that holds `raw`, which is exactly the range of `metadata`.
@@ -38,13 +53,12 @@ public final class ObjectEncoder: Sendable {
         precondition(UInt64(raw.count) == metadata.rawSize, "\(raw.count) raw bytes for a range of \(metadata.rawSize)")
 
         var metadata = metadata
-        metadata.rawDigest = RawDigest(of: raw)
+        metadata.rawDigest = digest(of: raw, log: metadata.logID)
         let prefixSize = ZstdFrame.skippableHeaderSize + metadata.encodedSize
         var bytes: [UInt8]
         if let key {
             let salt = salt()
             precondition(salt.count == ObjectSealing.saltSize, "a salt of \(salt.count) bytes")
-            metadata.rawDigest = key.keyed(metadata.rawDigest, log: metadata.logID)
             metadata.seal = ObjectMetadata.Seal(keyID: key.id, salt: salt)
             // Compressed as far behind as it grows by being encrypted, it is encrypted in place.
             let room = ObjectSealing.tagSize * (ZstdCompressor.bound(raw.count) / ObjectSealing.pieceSize + 1)
@@ -67,19 +81,19 @@ public final class ObjectEncoder: Sendable {
     private func compressed(_ raw: [UInt8], behind prefixSize: Int, level: Int, start: LSN) throws(ArchiveError) -> [UInt8] {
         let capacity = prefixSize + ZstdCompressor.bound(raw.count)
         var failure: ZstdFailure?
-        let bytes = compressor.withLock { compressor in
-            // SAFETY: the prefix is initialized here, the frame by zstd, and `count` covers exactly these two.
-            unsafe [UInt8](unsafeUninitializedCapacity: capacity) { buffer, count in
-                unsafe buffer[0..<prefixSize].initialize(repeating: 0)
-                count = prefixSize
-                do throws(ZstdFailure) {
-                    let frame = unsafe UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[prefixSize...])
-                    count += try unsafe raw.span.bytes.withUnsafeBytes { (raw) throws(ZstdFailure) in
-                        try unsafe compressor.compress(raw, into: frame, level: level)
-                    }
-                } catch {
-                    failure = error
+        let context = if let context = idle.withLock({ $0.popLast() }) { context } else { try Context() }
+        defer { idle.withLock { $0.append(context) } }
+        // SAFETY: the prefix is initialized here, the frame by zstd, and `count` covers exactly these two.
+        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: capacity) { buffer, count in
+            unsafe buffer[0..<prefixSize].initialize(repeating: 0)
+            count = prefixSize
+            do throws(ZstdFailure) {
+                let frame = unsafe UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[prefixSize...])
+                count += try unsafe raw.span.bytes.withUnsafeBytes { (raw) throws(ZstdFailure) in
+                    try unsafe context.compressor.compress(raw, into: frame, level: level)
                 }
+            } catch {
+                failure = error
             }
         }
         if let failure { throw ArchiveError(.invalid, "zstd could not compress: \(failure)", lsn: start) }

@@ -19,7 +19,7 @@ struct ShipPlan: Sendable {
     }
 
     enum Action: Hashable, Sendable {
-        /// Read, verify and compress a closed segment, then upload it. One at a time is being prepared.
+        /// Read, verify and compress a closed segment, then upload it. One at a time is being read, `preparationsMax` are compressed.
         case shipSegment(Range<LSN>)
         /// Ship a tail. The range is to be on disk in the slot, as this plan has it, before the first attempt.
         case shipTail(Range<LSN>, level: Int)
@@ -33,9 +33,9 @@ struct ShipPlan: Sendable {
     }
 
     struct Upload: Hashable, Sendable {
-        enum Phase: Hashable, Sendable { case preparing, uploading, acknowledged(Bytes16) }
+        enum Phase: Hashable, Sendable { case reading, compressing, uploading, acknowledged(Bytes16) }
         let range: Range<LSN>
-        var phase = Phase.preparing
+        var phase = Phase.reading
     }
 
     let settings: Settings
@@ -101,6 +101,9 @@ struct ShipPlan: Sendable {
         self.target = max(target, archived)
         truncatesAtEnd = truncates
     }
+
+    /// Its digest is known, so that the next one can be begun.
+    mutating func segmentRead(_ range: Range<LSN>) { setPhase(.compressing, of: range) }
 
     mutating func segmentPrepared(_ range: Range<LSN>) { setPhase(.uploading, of: range) }
 
@@ -218,7 +221,9 @@ struct ShipPlan: Sendable {
     }
 
     private func nextSegment() -> Range<LSN>? {
-        guard uploads.count < settings.uploadsInFlight, !uploads.contains(where: { $0.phase == .preparing }) else { return nil }
+        guard uploads.count < settings.uploadsInFlight, !uploads.contains(where: { $0.phase == .reading }) else { return nil }
+        // Each holds a segment as it is, and what it is compressed to.
+        guard uploads.count(where: { $0.phase == .compressing }) < ShipperLimits.preparationsMax else { return nil }
         let start = uploads.last?.range.upperBound ?? checkpoint
         let end = segmentEnd(after: start)
         return end <= limit ? start..<end : nil

@@ -1,4 +1,5 @@
 import Archive
+import Shipper
 
 /// What `walshipd run` would do with its settings: which logs, to where, under which slot names, and how. A value, for people and for scripts.
 ///
@@ -47,6 +48,8 @@ struct RunPlan {
             ("uploads", "\(ship.uploadsInFlight) at a time for each log, zstd level \(ship.compressionLevel)"),
             ("bandwidth", ship.bandwidthLimit.map { "\($0) per second for all uploads together" } ?? "not limited"),
             ("truncation", "\(ship.settle == .zero ? "at once" : "\(DurationText.format(ship.settle)) after the acknowledgement"), \(ship.retain) bytes stay"),
+            ("backlog", ship.maxLocalBytes.map { "past \($0): \(ship.backlogPolicy.rawValue)" } ?? "as much as the disk holds"),
+            ("fencing", ship.fencing == .required ? "required: storage that ignores conditions is refused" : "best effort"),
             ("immutable", ship.immutable ? "yes: nothing is replaced or deleted, no head documents, the probe leaves its objects" : "no"),
             ("encryption", destination.encryption.words),
         ]
@@ -138,6 +141,9 @@ struct RunPlan {
             ("bandwidth_limit", .optional(ship.bandwidthLimit) { .number($0.bytes) }),
             ("retain", .number(ship.retain.bytes)),
             ("settle_seconds", .seconds(ship.settle / .seconds(1))),
+            ("max_local_bytes", .optional(ship.maxLocalBytes) { .number($0.bytes) }),
+            ("backlog_policy", .string(ship.backlogPolicy.rawValue)),
+            ("fencing", .string(ship.fencing.rawValue)),
             ("immutable", .bool(ship.immutable)),
             ("endpoint", destination.isBucket ? .optional(destination.s3.endpoint) { .string($0) } : .null),
             ("notes", .object(notes(destination).map { ($0.label, .string($0.value)) })),
