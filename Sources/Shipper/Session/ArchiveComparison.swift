@@ -86,12 +86,15 @@ struct ArchiveComparison {
     private func begin(_ state: inout SlotState) async throws(ShipperError) {
         let segmentStart = LSN(facts.head.rawValue / size * size)
         let position = max(session.epochStart, segmentStart)
+        // What was retained, or had not been looked at again, under the epoch before still is to be.
+        let released = min(state.released, position)
         state = SlotState(
             kind: .destination, logID: state.logID, position: position, epoch: session.epoch.id, generation: state.generation)
         .with(archiveID: session.archiveID, capabilities: await access.store.capabilities)
         state.epochNumber = session.epoch.number
         state.epochStart = session.epochStart
         state.archived = position
+        state.released = released
         for level in state.levels.indices { state.levels[level].groupStart = position }
         guard position > session.epochStart else { return }
         let before = max(session.epochStart, LSN(position.rawValue - size))

@@ -153,8 +153,10 @@ final class ReaderFiles: Sendable {
     }
 
     func unblockAppends() throws(WALError) {
-        guard let attachment, isBlocking.exchange(false, ordering: .acquiringAndReleasing) else { return }
+        // With the attachment the lock went, and the flag counts for nothing.
+        guard let attachment, !isClosed.load(ordering: .acquiring), isBlocking.load(ordering: .acquiring) else { return }
         try attachment.unlock(byte: LogLock.blockingByte)
+        isBlocking.store(false, ordering: .releasing)
         // Who begins to block just now finds its flag cleared, and sets it again when it says so once more.
         if try !attachment.isLockedByOther(byte: LogLock.blockingByte) { control.live.clearBlocked() }
     }

@@ -45,7 +45,7 @@ struct PrefixTruncation {
             facts.head = boundary
             facts.floor = max(facts.floor, boundary)
             _ = try control.writeFacts(facts, epochs: epochs)
-            tellHead()
+            control.live.head = boundary
             try medium.removeWindows(below: boundary)
             return boundary
         }

@@ -148,8 +148,12 @@ final class GrowingFile: LogMedium, @unchecked Sendable {
         let end = head.rawValue / windowSize * windowSize
         let known = returnedEnd.load(ordering: .relaxed)
         guard end > known else { return }
-        try file.returnSpace(known..<min(end, max(known, try file.status().size)))
-        returnedEnd.store(end, ordering: .relaxed)
+        do throws(WALError) {
+            try file.returnSpace(known..<min(end, max(known, try file.status().size)))
+            returnedEnd.store(end, ordering: .relaxed)
+        } catch {
+            // The space stays taken, and is asked back next time: no reason not to open a log, or to truncate it.
+        }
     }
 
     func removeWindows(from index: UInt64) throws(WALError) {
