@@ -11,7 +11,7 @@
 # make sanitize  the log's tests under the thread and the address sanitizer, about ten minutes
 # make stores  the stores and the real servers against their contract, then the table of docs/stores.md
 # make lint    only the tests of the house: the map, the import rules, the documents
-# make bench   build the benchmarks for release and run them, in a quarter of an hour; BENCH="--filter append" for a part
+# make bench   build the benchmarks for release and run them; BENCH="--filter append" for a part
 # make demo    deps, build for release, and the whole story on this machine in under two minutes
 # make clean   remove what was built
 
