@@ -40,8 +40,11 @@ struct BacklogWatch: Sendable {
         let now = time.monotonic()
         var memory = Memory(plan: plan, leftoversAt: now)
         while !Task.isCancelled {
+            let before = memory.durable
             let isNear = await look(&memory)
-            let delay = isNear ? ShipperLimits.backlogLookMin : ShipperLimits.pollInterval
+            // Where nothing is done past a limit, only what is said of it waits.
+            let mayRest = (plan.limit == nil || plan.policy == .keep) && memory.durable == before && !memory.removesNow
+            let delay = isNear ? ShipperLimits.backlogLookMin : mayRest ? ShipperLimits.restInterval : ShipperLimits.pollInterval
             // Cancelled: the loop ends.
             try? await Task.sleep(for: .nanoseconds(delay))
         }

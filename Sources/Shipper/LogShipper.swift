@@ -243,7 +243,7 @@ public final class LogShipper: Sendable {
         let run = ShipRun(
             session: session, slot: slot, sidecar: sidecar, incarnation: facts.incarnation, giveUps: giveUps, access: access,
             publisher: Publisher(store: store, layout: layout, keys: settings.keys, patience: patience), claims: claims, preparation: preparation,
-            worker: worker, board: board, time: time, logger: logger, pollInterval: pollInterval, pause: pause)
+            worker: worker, board: board, time: time, logger: logger, pollInterval: pollInterval, restInterval: restInterval, pause: pause)
         return try await run.run(plan(state, facts, compared), end: end)
     }
 
@@ -281,6 +281,11 @@ public final class LogShipper: Sendable {
     private var pollInterval: Duration {
         let tail = settings.tailInterval.map { max($0.nanoseconds, ShipperLimits.tailIntervalMin) } ?? .max
         return .nanoseconds(Int64(min(tail, ShipperLimits.pollInterval)))
+    }
+
+    private var restInterval: Duration {
+        let tail = settings.tailInterval.map { max($0.nanoseconds, ShipperLimits.tailIntervalMin) } ?? .max
+        return .nanoseconds(Int64(min(tail, ShipperLimits.restInterval)))
     }
 }
 

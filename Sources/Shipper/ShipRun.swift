@@ -23,6 +23,8 @@ struct ShipRun: Sendable {
     let logger: Logger
     /// Between two looks at the durable LSN.
     let pollInterval: Duration
+    /// The same at rest.
+    let restInterval: Duration
     let pause: @Sendable (Duration) async throws -> Void
 
     enum Ending: Sendable {
@@ -83,7 +85,10 @@ struct ShipRun: Sendable {
             if actions.contains(where: isRecorded), try await !record(loop) { return .openAgain }
             for action in actions { begin(action, loop, &group) }
             // Time goes on when what was due at this look is under way.
-            if looksAgain { group.addTask { await lookAfterPause() } }
+            if looksAgain {
+                let delay = loop.plan.isAtRest(now: time.monotonic()) ? restInterval : pollInterval
+                group.addTask { await lookAfter(delay) }
+            }
             looksAgain = false
             guard let event = await group.next() else { preconditionFailure("somebody always looks at the log") }
             if case .looked(let durable, let now) = event {
@@ -200,9 +205,9 @@ struct ShipRun: Sendable {
         }
     }
 
-    private func lookAfterPause() async -> Event {
+    private func lookAfter(_ delay: Duration) async -> Event {
         do {
-            try await pause(pollInterval)
+            try await pause(delay)
         } catch {
             return .failed(.archive(ArchiveError(.cancelled, "cancelled")))
         }

@@ -11,6 +11,9 @@ public enum ShipperLimits {
     public static let idleDelay: UInt64 = 2_000_000_000
     /// Nanoseconds between two looks at the durable LSN at most: one read of two pages that are in the page cache.
     public static let pollInterval: UInt64 = 100_000_000
+    /// The same at rest, when nothing was written for a while and nothing is left to do: each look wakes two threads, and ten a second took 0.25 % of a
+    /// processor. Never more than the tail interval, so that what is then written is not archived later than that.
+    public static let restInterval: UInt64 = 500_000_000
     /// Nanoseconds between two looks at the backlog while appends may have to wait soon: what is written between two looks passes the limit unseen.
     static let backlogLookMin: UInt64 = 10_000_000
     /// Nanoseconds between two attempts to remove what was released and is still there, because a pin or another destination held it.

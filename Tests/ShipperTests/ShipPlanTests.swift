@@ -154,6 +154,31 @@ import WAL
         }
         #expect(machine.underWay.isEmpty && machine.faults.isEmpty, "seed \(seed): \(machine.underWay) \(machine.faults)")
         #expect(machine.plan.next(now: machine.now + 10 * ShipperLimits.headInterval).isEmpty, "an idle log asks for something, seed \(seed)")
+        #expect(machine.plan.isAtRest(now: machine.now + 10 * ShipperLimits.headInterval), "seed \(seed)")
+        machine.plan.observe(durable: LSN(machine.durable + 1), now: machine.now)
+        #expect(!machine.plan.isAtRest(now: machine.now + 10 * ShipperLimits.headInterval), "something waits, seed \(seed)")
+    }
+
+    /// A log is looked at seldom only when nothing of it is left to be done.
+    @Test func aLogIsAtRestWhenAllIsArchivedAndSaidAndNothingWasWrittenForAWhile() {
+        var plan = ShipPlanTests.plan(Self.slot(), durable: 0)
+        #expect(!plan.isAtRest(now: ShipperLimits.idleDelay - 1))
+        #expect(plan.isAtRest(now: ShipperLimits.idleDelay))
+        plan.observe(durable: LSN(10), now: ShipperLimits.idleDelay)
+        let much = 2 * ShipperLimits.idleDelay
+        #expect(!plan.isAtRest(now: much), "a tail waits")
+        #expect(plan.next(now: much) == [.shipTail(LSN(0)..<LSN(10), level: 0)])
+        #expect(!plan.isAtRest(now: much), "it is under way")
+        plan.tailAcknowledged(LSN(0)..<LSN(10), level: 0, digest: Bytes16(high: 1, low: 2), now: much)
+        // What was acknowledged is a change as well.
+        let later = much + ShipperLimits.idleDelay
+        #expect(!plan.isAtRest(now: later), "the head does not say so yet")
+        #expect(plan.next(now: later) == [.writeHead(archived: LSN(10), checkpoint: .zero, durable: LSN(10))])
+        #expect(!plan.isAtRest(now: later), "it is on its way")
+        plan.headWasWritten(archived: LSN(10), now: later)
+        #expect(plan.isAtRest(now: later))
+        plan.finish(upTo: LSN(10), truncates: false)
+        #expect(!plan.isAtRest(now: later), "somebody wants it to end")
     }
 
     @Test func thirtyTwoTailsBecomeOneOfTheNextLevel() {

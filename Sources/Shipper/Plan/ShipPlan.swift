@@ -281,9 +281,15 @@ struct ShipPlan: Sendable {
         if case .removeTails = tailLane { true } else { false }
     }
 
+    /// Nothing was written for a while, and nothing of it is left to be shipped or said.
+    func isAtRest(now: UInt64) -> Bool { target == nil && isIdle(now: now) && keepingLane == nil && !lacksHead }
+
+    private func isIdle(now: UInt64) -> Bool {
+        uploads.isEmpty && tailLane == nil && (archived == durable || settings.tailInterval == nil) && now >= lastChangeAt + ShipperLimits.idleDelay
+    }
+
     private func isHeadDue(now: UInt64) -> Bool {
-        let isIdle = uploads.isEmpty && tailLane == nil && (archived == durable || settings.tailInterval == nil)
-        if isIdle, now >= lastChangeAt + ShipperLimits.idleDelay { return true }
+        if isIdle(now: now) { return true }
         return headWritten == nil || now >= lastHeadAt + ShipperLimits.headInterval
     }
 

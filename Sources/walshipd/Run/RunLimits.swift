@@ -1,6 +1,6 @@
 /// Every number of `walshipd run` that no setting changes, with its unit and its reason.
 enum RunLimits {
-    /// Logs that one program ships. Each costs a poll of its durable LSN per destination, ten a second.
+    /// Logs that one program ships. Each costs a poll of its durable LSN per destination, ten a second, two at rest.
     static let logsMax = 1_000
     /// Descriptors of one log and destination: the log's control file and lock, the slot, a segment that is being read, and what the archive's
     /// connections take.
