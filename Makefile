@@ -5,7 +5,7 @@
 #              for the written ones, which go with the first seed; FIRST=1 SEEDS=40 by default, in about ten minutes; FIRST=17 SEEDS=1 sees one again
 # make kills   kill a writer again and again while others read and truncate: SECONDS=600
 # make long    have much go through a log and look at what its process takes: MEGABYTES=10240, under 2 GiB on disk at any time
-# make faults  have each call of each kind fail in its turn, in a running process
+# make faults  have each call of each kind fail in its turn, in a running process: half an hour, most of which it waits; nine minutes of a processor
 # make storm   ship through more faults to real servers, and read through all of them: FIRST=1 SEEDS=40
 # make races   rivals for one epoch, many rounds: RACES=50
 # make sanitize  the log's tests under the thread and the address sanitizer, about ten minutes

@@ -65,6 +65,7 @@ import WAL
             try bench.write(30)
             _ = try await bench.shipOnce(to: store, settings: settings)
             let parentEnd = try bench.slot().archived
+            #expect(try bench.slot().released == .zero)
             let fork = try bench.write(30, seed: 3)
             try bench.log.close()
             let (copy, epoch) = try await promoteCopy(of: bench, in: scratch)
@@ -78,6 +79,12 @@ import WAL
             let reader = try LogReader.open(directory: copy)
             defer { reader.close() }
             #expect(try archived.contiguous(from: parentEnd) == reader.verifiedRange(parentEnd..<end).bytes)
+            // What the parent's shipper retained still is: the slot of the new epoch released nothing by itself.
+            let sidecar = try LogSidecar.attach(directory: copy)
+            defer { sidecar.detach() }
+            let slot = try #require(try sidecar.slotState("d-1"))
+            #expect(slot.epochNumber == 2 && slot.released == .zero)
+            #expect(try sidecar.truncateBefore(end) == .zero)
         }
     }
 

@@ -21,13 +21,14 @@ extension LogCore {
     /// nothing reserved.
     @inline(never)
     func appendAfterAllocating(_ record: HashedRecord) throws(WALError) -> LSN {
-        let placed = try makeRoom(for: record.frameSize) { start in
-            var record = record
-            record.rehash(with: checksum)
-            return unsafe LargeWrite(header: record.header(at: start).bytes, payload: record.payload, start: start)
-        }
-        if let placed { return placed }
+        if let placed = try makeRoom(for: record.frameSize, large: { largeWrite(record, at: $0) }) { return placed }
         return try unsafe append(record.payload)
+    }
+
+    private func largeWrite(_ record: HashedRecord, at start: UInt64) -> LargeWrite {
+        var record = record
+        record.rehash(with: checksum)
+        return unsafe LargeWrite(header: record.header(at: start).bytes, payload: record.payload, start: start)
     }
 
     /// Makes room for `size` bytes to be reserved in one piece: nil once there is, for the caller to try again. What is too large to be
@@ -35,58 +36,93 @@ extension LogCore {
     ///
     /// Where a consumer has appends wait (`LogStore.isBlocked`), it waits here, nothing held, until it may go on, or the log is closed or has stopped.
     func makeRoom(for size: UInt64, large: (_ start: UInt64) -> LargeWrite) throws(WALError) -> LSN? {
-        var hasWaited = false
+        var isCounted = false
         while true {
-            if case .made(let lsn) = try makeRoomUnlessBlocked(for: size, hasWaited: hasWaited, large: large) { return lsn }
-            hasWaited = true
+            if case .made(let lsn) = try makeRoomUnlessBlocked(for: size, &isCounted, large: large) { return lsn }
             // Nobody unparks it: a look under the lock finds what has changed.
             _ = Parker().park(nanoseconds: LogLimits.blockedLookInterval)
         }
     }
 
+    /// `isCounted`: among those who wait.
     private func makeRoomUnlessBlocked(
-        for size: UInt64, hasWaited: Bool, large: (_ start: UInt64) -> LargeWrite
+        for size: UInt64, _ isCounted: inout Bool, large: (_ start: UInt64) -> LargeWrite
     ) throws(WALError) -> Room {
         let isLarge = size > UInt64(LogLimits.mappedSegmentsPerRecordMax) * segmentSize
         return try allocation.withLock { allocation throws(WALError) -> Room in
-            if hasWaited { allocation.waiting -= 1 }
+            var mustWait = false
+            defer { if !mustWait { stopCounting(&isCounted, &allocation) } }
             let word = tail.load(ordering: .acquiring)
             guard word & TailFlag.closed == 0 else { throw .stopped(cause: stopCause) }
             // The frozen flag is only ever set under this lock.
             precondition(word & TailFlag.frozen == 0, "frozen outside of the allocation lock")
             guard word + size < LogLimits.lsnMax else { throw .noSpace(path: "the log's address space") }
-            if try isBlocked(upTo: word + size, allocation) {
-                allocation.waiting += 1
-                return .blocked
-            }
+            mustWait = try mustWaitNow(upTo: word + size, &isCounted, &allocation)
+            if mustWait { return .blocked }
+            stopCounting(&isCounted, &allocation)
             if isLarge { return .made(try appendLarge(large, &allocation)) }
             try allocate(upTo: word + size, &allocation)
             return .made(nil)
         }
     }
 
-    /// Whether an append that ends at `end` has to wait now. What fits into the segments that there are never does.
-    private func isBlocked(upTo end: UInt64, _ allocation: Allocation) throws(WALError) -> Bool {
+    /// Whether an append that ends at `end` has to wait now; then it is counted. What fits into the segments that there are never does.
+    private func mustWaitNow(upTo end: UInt64, _ isCounted: inout Bool, _ allocation: inout Allocation) throws(WALError) -> Bool {
         guard allocation.publishedEnd < end else { return false }
-        return try store.isBlocked(waiting: allocation.waiting + 1)
+        guard try store.isBlocked(waiting: allocation.waiting + (isCounted ? 0 : 1)) else { return false }
+        if !isCounted { allocation.waiting += 1 }
+        isCounted = true
+        return true
     }
 
-    /// Returns when an append of `size` bytes would not have to wait for a consumer; soon after, it may have to again. Holds no thread.
-    func waitUntilUnblocked(for size: UInt64) async throws(WALError) {
+    /// Who goes on, or gives up, waits no more.
+    private func stopCounting(_ isCounted: inout Bool, _ allocation: inout Allocation) {
+        guard isCounted else { return }
+        isCounted = false
+        allocation.waiting -= 1
+        // The store is closed after its log, and nobody waits for a closed one.
+        guard takesAppends else { return }
+        // Told for people only: nobody's append fails for it.
+        _ = try? store.isBlocked(waiting: allocation.waiting)
+    }
+
+    // MARK: Without a thread
+
+    /// As `append(_:)`, but holds no thread while a consumer has appends wait. Throws `.cancelled`, nothing being appended, when the task is cancelled
+    /// while it waits.
+    func append(_ record: [UInt8]) async throws(WALError) -> LSN {
+        guard record.count <= maxRecordSize else { throw .recordTooLarge(count: record.count, max: maxRecordSize) }
+        let size = UInt64(FrameHeader.size + record.count)
+        var isCounted = false
+        defer { if isCounted { allocation.withLock { stopCounting(&isCounted, &$0) } } }
         while true {
+            if let lsn = unsafe try record.withBytes({ bytes throws(WALError) in try unsafe appendUnlessBlocked(bytes, &isCounted) }) { return lsn }
+            repeat {
+                do { try await Task.sleep(for: .nanoseconds(LogLimits.blockedLookInterval)) } catch { throw .cancelled }
+            } while try isStillBlocked(for: size, &isCounted)
+        }
+    }
+
+    /// Nil where it has to wait; then it is counted.
+    private func appendUnlessBlocked(_ payload: UnsafeRawBufferPointer, _ isCounted: inout Bool) throws(WALError) -> LSN? {
+        let record = unsafe HashedRecord(payload, checksum)
+        while true {
+            if let lsn = try appendIntoRoom(record) { return lsn }
+            switch try makeRoomUnlessBlocked(for: record.frameSize, &isCounted, large: { largeWrite(record, at: $0) }) {
+            case .made(let lsn?): return lsn
+            case .made(nil): continue
+            case .blocked: return nil
+            }
+        }
+    }
+
+    /// A look, before the record is hashed again.
+    private func isStillBlocked(for size: UInt64, _ isCounted: inout Bool) throws(WALError) -> Bool {
+        try allocation.withLock { allocation throws(WALError) in
             let word = tail.load(ordering: .acquiring)
             // A closed tail is for the append to tell.
-            guard word & TailFlag.closed == 0, word & ~TailFlag.all + size > allocatedEnd.load(ordering: .acquiring) else { return }
-            let mustWait = try allocation.withLock { allocation throws(WALError) -> Bool in
-                let word = tail.load(ordering: .acquiring)
-                return word & TailFlag.closed == 0 ? try isBlocked(upTo: word + size, allocation) : false
-            }
-            guard mustWait else { return }
-            do {
-                try await Task.sleep(for: .nanoseconds(LogLimits.blockedLookInterval))
-            } catch {
-                throw .cancelled
-            }
+            guard word & TailFlag.closed == 0 else { return false }
+            return try mustWaitNow(upTo: word + size, &isCounted, &allocation)
         }
     }
 
@@ -166,7 +202,8 @@ extension LogCore {
                 try last?.release()
                 try preparer.withdraw()
             }
-            try store.discardSegments(from: firstNew)
+            // Best effort, and never instead of what has happened: what stays is replaced when the log comes there, and goes with the next opening.
+            try? store.discardSegments(from: firstNew)
             throw error
         }
         guard let last else { preconditionFailure("what is large has a last segment") }

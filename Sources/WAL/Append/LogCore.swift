@@ -119,6 +119,16 @@ final class LogCore: Sendable {
         return LSN(reservation.start)
     }
 
+    /// Nil where room has to be made first.
+    func appendIntoRoom(_ record: HashedRecord) throws(WALError) -> LSN? {
+        guard let reservation = reserve(record.frameSize) else { return nil }
+        defer { complete(reservation) }
+        var record = record
+        record.rehash(with: checksum)
+        try place(record, at: reservation.start)
+        return LSN(reservation.start)
+    }
+
     /// Bytes of the log that belong to one appender, whose slot is held until `complete`. No user code runs meanwhile, and no lock that the one
     /// who freezes the tail may hold is waited for.
     ///

@@ -146,8 +146,7 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
     /// cancelled; then it is not known whether the record was appended.
     @discardableResult
     public func appendAndSync(_ record: [UInt8]) async throws(WALError) -> LSN {
-        try await core.waitUntilUnblocked(for: UInt64(FrameHeader.size + record.count))
-        let lsn = try append(record)
+        let lsn = try await core.append(record)
         try await sync()
         return lsn
     }
@@ -318,7 +317,8 @@ public final class WriteAheadLog<Store: LogStore>: Sendable {
     /// `.stopped`, and so does an iteration that begins later; one under way must have ended. Who calls it again, or meanwhile, does nothing but
     /// wait until the log is closed, and is told the same.
     ///
-    /// - Throws: `.stopped` when the last flush failed; the log is closed all the same.
+    /// - Throws: `.stopped` when the last flush failed. `.locked`, `.notALog` or `.io` where all is durable, but the log's facts could not be told so:
+    ///   another process's maintenance would not end, or the directory is not there any more. The log is closed all the same.
     public func close() throws(WALError) {
         try closing.withLock { failure throws(WALError) in
             if isOpen {

@@ -10,26 +10,33 @@ final class ReaderFiles: Sendable {
     let control: ControlFile
     let medium: SegmentDirectory
     let slots: SlotDirectory
-    private let attachment: (any File)?
+    /// Asked by one thread at a time, and never beside its end.
+    private let attachment: Mutex<Attachment>
     private let boot: BootID
     private let isClosed = Atomic(false)
-    /// This has appends wait: its own lock is none that it could see.
-    private let isBlocking = Atomic(false)
     /// The frame that a range which was verified last ends with, or in.
     private let lastFrame = Mutex<(frame: LSN, end: LSN)?>(nil)
+
+    private struct Attachment {
+        /// The lock file. Nil where there is none, and none could be made.
+        let file: (any File)?
+        /// This has appends wait: its own lock is none that it could see.
+        var isBlocking = false
+    }
 
     init(paths: LogPaths, fileSystem: any FileSystem, time: any TimeSource, writable: Bool) throws(WALError) {
         let opener = LogOpener.existing(paths, fileSystem, time)
         try opener.requireLog()
         boot = try fileSystem.bootID()
-        attachment = try LogLock.attach(paths, fileSystem)
+        let attached = try LogLock.attach(paths, fileSystem)
         do throws(WALError) {
             let admitted = try opener.admit(writable: writable)
             control = admitted.control
         } catch {
-            attachment?.close()
+            attached?.close()
             throw error
         }
+        attachment = Mutex(Attachment(file: attached))
         self.paths = paths
         self.fileSystem = fileSystem
         self.time = time
@@ -143,37 +150,47 @@ final class ReaderFiles: Sendable {
 
     /// See `LogSidecar.blockAppends`. The lock comes first: a flag without it counts for nothing.
     func blockAppends() throws(WALError) {
-        try requireOpen()
-        guard let attachment else { return }
-        guard try attachment.tryLock(byte: LogLock.blockingByte, .shared) else {
-            throw .locked(holder: "a process that holds byte \(LogLock.blockingByte) of \(paths.lock) for itself alone")
+        try attachment.withLock { attachment throws(WALError) in
+            try requireOpen()
+            guard let file = attachment.file else { return }
+            guard try file.tryLock(byte: LogLock.blockingByte, .shared) else {
+                throw .locked(holder: "a process that holds byte \(LogLock.blockingByte) of \(paths.lock) for itself alone")
+            }
+            attachment.isBlocking = true
+            if !control.live.isBlocked { control.live.setBlocked(by: getpid()) }
         }
-        isBlocking.store(true, ordering: .releasing)
-        if !control.live.isBlocked { control.live.setBlocked(by: getpid()) }
     }
 
     func unblockAppends() throws(WALError) {
-        // With the attachment the lock went, and the flag counts for nothing.
-        guard let attachment, !isClosed.load(ordering: .acquiring), isBlocking.load(ordering: .acquiring) else { return }
-        try attachment.unlock(byte: LogLock.blockingByte)
-        isBlocking.store(false, ordering: .releasing)
-        // Who begins to block just now finds its flag cleared, and sets it again when it says so once more.
-        if try !attachment.isLockedByOther(byte: LogLock.blockingByte) { control.live.clearBlocked() }
+        try attachment.withLock { attachment throws(WALError) in
+            // With the attachment the lock went, and the flag counts for nothing.
+            guard let file = attachment.file, attachment.isBlocking, !isClosed.load(ordering: .acquiring) else { return }
+            try file.unlock(byte: LogLock.blockingByte)
+            attachment.isBlocking = false
+            // Who begins to block just now finds its flag cleared, and sets it again when it says so once more.
+            if try !file.isLockedByOther(byte: LogLock.blockingByte) { control.live.clearBlocked() }
+        }
     }
 
     /// Nil where nobody has appends wait.
     func blockage() throws(WALError) -> AppendBlockage? {
-        try requireOpen()
-        guard let attachment, isLive, control.live.isBlocked else { return nil }
-        let isHeld = isBlocking.load(ordering: .acquiring) ? true : try attachment.isLockedByOther(byte: LogLock.blockingByte)
-        guard isHeld else { return nil }
-        return AppendBlockage(process: control.live.blockedBy, waitingAppends: control.live.waitingAppends)
+        try attachment.withLock { attachment throws(WALError) in
+            try requireOpen()
+            guard let file = attachment.file, isLive, control.live.isBlocked else { return nil }
+            let isHeld = attachment.isBlocking ? true : try file.isLockedByOther(byte: LogLock.blockingByte)
+            guard isHeld else { return nil }
+            // A writer that stopped or was killed had no time to say that nobody waits any more.
+            let isWritten = control.live.isStopped ? false : try file.isLockedByOther(byte: LogLock.writerByte)
+            return AppendBlockage(process: control.live.blockedBy, waitingAppends: isWritten ? control.live.waitingAppends : 0)
+        }
     }
 
     /// Detaches from the log. The control file and its mapping stay until nobody refers to this any more: another thread may be asking.
     func close() {
-        isClosed.store(true, ordering: .releasing)
-        attachment?.close()
+        attachment.withLock { attachment in
+            isClosed.store(true, ordering: .releasing)
+            attachment.file?.close()
+        }
     }
 
     /// `.stopped` once closed: the end of the log may be cut off under whoever reads on.

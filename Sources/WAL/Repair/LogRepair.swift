@@ -177,7 +177,7 @@ public final class LogRepair {
             bytes += encoder.append(TimeEntry(nanoseconds: time.nanoseconds, lsn: time.lsn))
         }
         guard bytes.count <= FormatLimits.timesFileMax else { throw .encoding(reason: "more commit times than a segment's file may hold") }
-        try LogLock.underMaintenance(held.paths, held.fileSystem, held.time) { () throws(WALError) in
+        try held.control.underMaintenance(held.time) { () throws(WALError) in
             try files.fileSystem.unlink(path + ".tmp")
             let file = try files.fileSystem.open(path + ".tmp", .createNew)
             defer { file.close() }
@@ -191,7 +191,7 @@ public final class LogRepair {
     /// Writes both copies of the facts anew from the newest intact one. Durable on return. Opening the log does the same.
     public func mendFacts() throws(WALError) {
         guard areFactsDamaged else { return }
-        try LogLock.underMaintenance(held.paths, held.fileSystem, held.time) { () throws(WALError) in
+        try held.control.underMaintenance(held.time) { () throws(WALError) in
             _ = try held.control.writeFacts(try held.control.requireFacts(), epochs: held.found.epochs)
         }
         areFactsDamaged = false
@@ -207,7 +207,7 @@ public final class LogRepair {
 
     /// `pieces` ascending.
     private func replace(_ pieces: [SegmentReplacement.Piece]) throws(WALError) -> RepairReport {
-        try LogLock.underMaintenance(held.paths, held.fileSystem, held.time) { () throws(WALError) in
+        try held.control.underMaintenance(held.time) { () throws(WALError) in
             let replacement = SegmentReplacement(
                 directory: files, facts: held.found.facts, epochs: held.found.epochs, floor: floor, cell: cell)
             var runs: [[SegmentReplacement.Piece]] = []

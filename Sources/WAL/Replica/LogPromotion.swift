@@ -156,7 +156,7 @@ public final class LogPromotion {
         try endWindow()
         // The tail becomes a fresh, synced copy: nothing of what was copied or restored is taken for durable unread.
         try cut()
-        return try LogLock.underMaintenance(held.paths, held.fileSystem, held.time) { () throws(WALError) in
+        return try held.control.underMaintenance(held.time) { () throws(WALError) in
             // A copied directory may never have reached the disk.
             for index in try medium.windows() {
                 let file = try held.fileSystem.open(held.paths.segment(index), .read)
@@ -186,7 +186,7 @@ public final class LogPromotion {
     }
 
     private func cut() throws(WALError) {
-        try LogLock.underMaintenance(held.paths, held.fileSystem, held.time) { () throws(WALError) in
+        try held.control.underMaintenance(held.time) { () throws(WALError) in
             let cut = try medium.prepareCut(from: end, to: end, firstFrames: [:])
             held.control.live.incarnation = .random()
             try medium.finish(cut)
@@ -198,16 +198,10 @@ public final class LogPromotion {
         if let current, current.index == index { return current.file }
         try endWindow()
         let path = held.paths.segment(index)
-        if try held.fileSystem.status(path) != nil {
-            let file = try held.fileSystem.open(path, .readWrite)
-            current = (index, file)
-            return file
-        }
-        let file = try held.fileSystem.open(path, .createNew)
+        // Whole from the beginning: the replica is opened again after a crash, and half a segment would be damage to it.
+        if try held.fileSystem.status(path) == nil { try medium.makeEmpty(index) }
+        let file = try held.fileSystem.open(path, .readWrite)
         current = (index, file)
-        try file.allocate(offset: 0, length: medium.windowSize + UInt64(SegmentFoot.size))
-        let header = SegmentFoot.Header(logID: medium.logID, index: index, segmentSize: medium.windowSize)
-        try file.write(SegmentFoot.encodeFresh(header), at: medium.windowSize)
         return file
     }
 

@@ -86,10 +86,17 @@ public final class ReplicaWriter {
         if let current, current.index == index { return current.file }
         try endSegment()
         let file = try fileSystem.open(paths.segment(index), .createNew)
+        do throws(WALError) {
+            try file.allocate(offset: 0, length: segmentSize + UInt64(SegmentFoot.size))
+            let header = SegmentFoot.Header(logID: logID, index: index, segmentSize: segmentSize)
+            try file.write(SegmentFoot.encodeFresh(header), at: segmentSize)
+        } catch {
+            // So that the same bytes can be written when there is space again.
+            file.close()
+            try? fileSystem.unlink(paths.segment(index))
+            throw error
+        }
         current = (index, file)
-        try file.allocate(offset: 0, length: segmentSize + UInt64(SegmentFoot.size))
-        let header = SegmentFoot.Header(logID: logID, index: index, segmentSize: segmentSize)
-        try file.write(SegmentFoot.encodeFresh(header), at: segmentSize)
         return file
     }
 

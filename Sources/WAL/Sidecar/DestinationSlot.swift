@@ -2,13 +2,15 @@ import Synchronization
 
 /// The slot of one destination, taken by this process: its durable position and what is in flight.
 ///
-/// Owns the descriptor and an exclusive lock on it, so that two shippers never serve one slot. Any thread; updates are serialised.
+/// Owns the descriptor and an exclusive lock on it, so that two shippers never serve one slot. Any thread; updates are serialised, and throw `.stopped`
+/// once it is closed.
 public final class DestinationSlot: Sendable {
     public let name: String
     private let file: any File
     private struct Stored {
         var state: SlotState
         var giveUps: UInt64 = 0
+        var isClosed = false
     }
     private let stored: Mutex<Stored>
 
@@ -45,14 +47,14 @@ public final class DestinationSlot: Sendable {
     /// Writes the next state over the older half and syncs it: on stable storage on return. On an error the state on disk is the one before, or this one.
     /// The generation is set here. Works on a full disk.
     public func update(_ change: (inout SlotState) -> Void) throws(WALError) {
-        try stored.withLock { stored throws(WALError) in try write(&stored.state, change) }
+        try stored.withLock { stored throws(WALError) in try write(&stored, change) }
     }
 
     /// As `update`, but does nothing and returns false where something was given up since `giveUps` was read.
     public func update(since giveUps: UInt64, _ change: (inout SlotState) -> Void) throws(WALError) -> Bool {
         try stored.withLock { stored throws(WALError) in
             guard stored.giveUps == giveUps else { return false }
-            try write(&stored.state, change)
+            try write(&stored, change)
             return true
         }
     }
@@ -68,27 +70,34 @@ public final class DestinationSlot: Sendable {
             guard let end = decide(stored.state) else { return nil }
             // Before the write: whoever worked on the old state must not go on, whatever becomes of it.
             stored.giveUps += 1
-            try write(&stored.state) { $0.giveUp(to: end, reason: reason, time: time) }
-            try write(&stored.state) { _ in }
+            try write(&stored) { $0.giveUp(to: end, reason: reason, time: time) }
+            try write(&stored) { _ in }
             return stored.state.gaps.last
         }
     }
 
     /// Writes the state over both halves, so that truncation, which goes by the lower half, may use it all.
     public func settle() throws(WALError) {
-        try stored.withLock { stored throws(WALError) in try write(&stored.state) { _ in } }
+        try stored.withLock { stored throws(WALError) in try write(&stored) { _ in } }
     }
 
-    private func write(_ stored: inout SlotState, _ change: (inout SlotState) -> Void) throws(WALError) {
-        var next = stored
+    private func write(_ stored: inout Stored, _ change: (inout SlotState) -> Void) throws(WALError) {
+        guard !stored.isClosed else { throw .stopped(cause: .closed) }
+        var next = stored.state
         change(&next)
-        precondition(next.kind == stored.kind, "a slot keeps its kind")
-        precondition(next.logID == stored.logID, "a slot keeps its log")
-        next.generation = stored.generation + 1
+        precondition(next.kind == stored.state.kind, "a slot keeps its kind")
+        precondition(next.logID == stored.state.logID, "a slot keeps its log")
+        next.generation = stored.state.generation + 1
         try file.write(next.encode(), at: UInt64(SlotFile.offset(ofGeneration: next.generation)))
         try file.sync()
-        stored = next
+        stored.state = next
     }
 
-    public func close() { file.close() }
+    /// Gives the slot back, after a write that is under way. A second call does nothing.
+    public func close() {
+        stored.withLock { stored in
+            stored.isClosed = true
+            file.close()
+        }
+    }
 }

@@ -58,9 +58,8 @@ public final class LogSidecar: Sendable {
     @discardableResult
     public func truncateBefore(_ lsn: LSN) throws(WALError) -> LSN {
         try PrefixTruncation(
-            paths: files.paths, fileSystem: files.fileSystem, time: files.time, control: files.control,
-            medium: files.medium, slots: files.slots
-        ).truncateBefore(lsn, durable: try files.durableLSN())
+            time: files.time, control: files.control, medium: files.medium, slots: files.slots
+        ).truncateBefore(lsn) { () throws(WALError) in try files.durableLSN() }
     }
 
     /// Has appends that need another segment wait: what is in the segments that the writer has goes on, and so do `sync`, `close` and readers. It ends
@@ -73,10 +72,14 @@ public final class LogSidecar: Sendable {
     public func unblockAppends() throws(WALError) { try files.unblockAppends() }
 
     private func underMaintenance<T>(_ body: () throws(WALError) -> T) throws(WALError) -> T {
-        try files.control.requireStillThere()
-        return try LogLock.underMaintenance(files.paths, files.fileSystem, files.time, body)
+        try files.control.underMaintenance(files.time) { () throws(WALError) in
+            // Nobody has the end of the log cut off while the lock is held; from the detaching on somebody may have before.
+            try files.requireOpen()
+            return try body()
+        }
     }
 
-    /// Detaches. Slots that were taken are closed before.
+    /// Detaches: whatever changes slots or the log throws `.stopped` from then on, and appends are not blocked by this one. Slots that were taken are
+    /// closed before.
     public func detach() { reader.close() }
 }

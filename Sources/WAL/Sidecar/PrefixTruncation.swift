@@ -3,22 +3,21 @@
 /// Everything happens under the maintenance lock: facts are re-read there, the slots are read there, and the head is durable before the first
 /// segment goes. Safe beside appends, syncs and readers.
 struct PrefixTruncation {
-    let paths: LogPaths
-    let fileSystem: any FileSystem
     let time: any TimeSource
     let control: ControlFile
     let medium: any LogMedium
     let slots: SlotDirectory
 
-    /// The head becomes the greatest record and batch boundary at or below `lsn` and every slot. `durable` is the log's own.
-    func truncateBefore(_ lsn: LSN, durable: LSN) throws(WALError) -> LSN {
-        try underMaintenance { () throws(WALError) in
+    /// The head becomes the greatest record and batch boundary at or below `lsn` and every slot. `durable` is the log's own, asked for under the lock.
+    func truncateBefore(_ lsn: LSN, durable: () throws(WALError) -> LSN) throws(WALError) -> LSN {
+        try control.underMaintenance(time) { () throws(WALError) in
             var facts = try requireOriginal()
             // Whatever fails: the facts may have been written, now or by somebody who died before he told of it.
             defer { tellHead() }
             if !(try control.readFacts().isSettled) { facts = try control.writeFacts(facts, epochs: try control.epochTable(facts)) }
             // What is being cut off is no part of the log, whatever its writer has known to be durable.
-            let durable = min(durable, facts.discardFrom ?? durable)
+            let known = try durable()
+            let durable = min(known, facts.discardFrom ?? known)
             var target = min(lsn, durable)
             try slots.settle()
             switch try slots.hold(expecting: facts.logID) {
@@ -53,7 +52,7 @@ struct PrefixTruncation {
 
     func pin(_ name: String, at lsn: LSN, durable: LSN) throws(WALError) {
         try SlotName.requireUsable(name)
-        try underMaintenance { () throws(WALError) in
+        try control.underMaintenance(time) { () throws(WALError) in
             let facts = try requireOriginal()
             let durable = min(durable, facts.discardFrom ?? durable)
             guard lsn >= facts.head else { throw .positionLost(head: facts.head) }
@@ -71,7 +70,7 @@ struct PrefixTruncation {
 
     func unpin(_ name: String) throws(WALError) {
         try SlotName.requireUsable(name)
-        try underMaintenance { () throws(WALError) in
+        try control.underMaintenance(time) { () throws(WALError) in
             guard try slots.names().contains(name) else { return }
             let facts = try control.requireFacts()
             guard try slots.read(name, expecting: facts.logID).current?.kind != .destination else {
@@ -79,11 +78,6 @@ struct PrefixTruncation {
             }
             try slots.remove(name)
         }
-    }
-
-    private func underMaintenance<T>(_ body: () throws(WALError) -> T) throws(WALError) -> T {
-        try control.requireStillThere()
-        return try LogLock.underMaintenance(paths, fileSystem, time, body)
     }
 
     /// Has the live page say where the facts say that the log begins, as far as they can be read: its head is what the writer goes by.

@@ -4,8 +4,6 @@
 /// begins the epoch, sets the floor to the new end and says what is being discarded, and from there on only that end can be: an
 /// opening finishes what was interrupted. Old bytes do not come back: they are of another epoch than the one that goes on.
 struct SuffixTruncation {
-    let paths: LogPaths
-    let fileSystem: any FileSystem
     let time: any TimeSource
     let control: ControlFile
     let medium: any LogMedium
@@ -15,8 +13,7 @@ struct SuffixTruncation {
 
     /// See `LogStore.truncateAfter`. Returns the history with the new epoch.
     func truncateAfter(_ kept: Range<LSN>, letGo: () throws(WALError) -> Void) throws(WALError) -> EpochTable {
-        try control.requireStillThere()
-        return try LogLock.underMaintenance(paths, fileSystem, time) { () throws(WALError) in
+        try control.underMaintenance(time) { () throws(WALError) in
             try LogLock.withNobodyAttached(lock) { () throws(WALError) in
                 let facts = try requireTruncatable(kept)
                 var epochs = try control.epochTable(facts)

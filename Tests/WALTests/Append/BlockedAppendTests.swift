@@ -108,6 +108,7 @@ import TestSupport
                 thread.join()
                 #expect(state.error.withLock { $0 } == .stopped(cause: .closed))
             }
+            #expect(try sidecar.reader.blockage == AppendBlockage(process: getpid(), waitingAppends: 0))
             // Who opens it next is blocked just the same, and has all that was appended.
             let again = try SegmentedLog.open(directory: directory)
             #expect(again.length == UInt64(waiting.map(\.state.number).reduce(0, +) * 1008))
@@ -153,15 +154,76 @@ import TestSupport
             let sidecar = try LogSidecar.attach(directory: directory)
             try sidecar.blockAppends()
             let tasks = (0..<32).map { _ in Task { try await log.appendAndSync([UInt8](repeating: 1, count: 5000)) } }
+            try eventually("all wait") { try sidecar.reader.blockage?.waitingAppends == 32 }
+            await #expect(throws: WALError.recordTooLarge(count: 64 << 20 | 1, max: 64 << 20)) {
+                try await log.appendAndSync([UInt8](repeating: 1, count: 64 << 20 | 1))
+            }
             tasks[0].cancel()
             let cancelled = await tasks[0].result
             #expect(throws: WALError.cancelled) { try cancelled.get() }
             #expect(log.isEmpty)
+            #expect(try sidecar.reader.blockage?.waitingAppends == 31)
             try sidecar.unblockAppends()
             for task in tasks.dropFirst() { _ = try await task.value }
+            try sidecar.blockAppends()
+            #expect(try sidecar.reader.blockage?.waitingAppends == 0)
             sidecar.detach()
             try log.close()
         }
+    }
+
+    /// Room that a truncation of the end has made lets an append go on, blocked or not.
+    @Test func whoeverWaitsNoMoreIsCountedNoMore() throws {
+        try withTemporaryDirectory { directory in
+            let log = try SegmentedLog.open(directory: directory, segmentSize: 4096)
+            let lsns = try (0..<4).map { _ in try log.append(Self.record) }
+            try log.sync()
+            let lock = try blockWithoutBeingAttached(directory)
+            let (thread, state) = try appender(log, 1)
+            #expect(try waitingAppends(log, directory) == 1)
+            try log.truncateAfter(lsns[0])
+            thread.join()
+            #expect(state.number == 1)
+            let reader = try LogReader.open(directory: directory)
+            #expect(try reader.blockage?.waitingAppends == 0)
+            reader.close()
+            lock.close()
+            try log.close()
+        }
+    }
+
+    /// So that the end can be cut off meanwhile.
+    private func blockWithoutBeingAttached(_ directory: String) throws -> any File {
+        let lock = try LinuxFileSystem().open(LogPaths(directory: directory).lock, .read)
+        #expect(try lock.tryLock(byte: LogLock.blockingByte, .shared))
+        let sidecar = try LogSidecar.attach(directory: directory)
+        try sidecar.blockAppends()
+        try sidecar.unblockAppends()
+        // Its flag stayed, because somebody else holds the byte.
+        #expect(try sidecar.reader.blockage != nil)
+        sidecar.detach()
+        return lock
+    }
+
+    @Test func unblockingThatFailedCanBeAskedForAgainAndNeedNotBeAfterDetaching() throws {
+        let fixture = LogFixture()
+        let log = try fixture.open()
+        let sidecar = try LogSidecar.attach(directory: "/log", fileSystem: fixture.machine, time: SimulatedTimeSource())
+        let watcher = try LogReader.open(directory: "/log", fileSystem: fixture.machine, time: SimulatedTimeSource())
+        try sidecar.blockAppends()
+        fixture.machine.inject(.init(.unlock, on: "/log/lock", errno: 37))
+        #expect(throws: WALError.self) { try sidecar.unblockAppends() }
+        #expect(try watcher.blockage != nil && sidecar.reader.blockage != nil)
+        try sidecar.unblockAppends()
+        #expect(try watcher.blockage == nil)
+        try log.append([UInt8](repeating: 1, count: 9000))
+        try sidecar.blockAppends()
+        sidecar.detach()
+        try sidecar.unblockAppends()
+        #expect(try watcher.blockage == nil)
+        try log.append([UInt8](repeating: 1, count: 9000))
+        watcher.close()
+        try log.close()
     }
 
     /// The end of the log may be cut off, and its beginning, while appends wait.
@@ -171,15 +233,7 @@ import TestSupport
             var lsns: [LSN] = []
             for _ in 0..<11 { lsns.append(try log.append(Self.record)) }
             try log.sync()
-            // A blocker that is not attached, so that the end can be cut off.
-            let lock = try LinuxFileSystem().open(LogPaths(directory: directory).lock, .read)
-            #expect(try lock.tryLock(byte: LogLock.blockingByte, .shared))
-            let sidecar = try LogSidecar.attach(directory: directory)
-            try sidecar.blockAppends()
-            try sidecar.unblockAppends()
-            // Its flag stayed, because somebody else holds the byte.
-            #expect(try sidecar.reader.blockage != nil)
-            sidecar.detach()
+            let lock = try blockWithoutBeingAttached(directory)
             let (thread, state) = try appender(log, 4)
             while state.number < 1 { LinuxTimeSource().sleep(nanoseconds: 1_000_000) }
             LinuxTimeSource().sleep(nanoseconds: 2 * LogLimits.blockedLookInterval)

@@ -37,6 +37,32 @@ import WAL
         #expect(error.offset == offset)
     }
 
+    /// What was reserved once is zeros in a slot that was written then: no gap, no digest of a tail, and nothing released, so that it holds everything
+    /// until its shipper has looked at what is archived.
+    @Test func aSlotWithZerosWhereFieldsWereAddedReadsAsHavingNone() throws {
+        var samples = FormatSamples(seed: 7)
+        var slot = samples.slot()
+        slot.kind = .destination
+        slot.generation = 2
+        slot.position = LSN(5000)
+        slot.released = LSN(4000)
+        slot.lastGap = LSN(10)..<LSN(20)
+        slot.gaps = [SlotGap(range: LSN(10)..<LSN(20), time: 1, reason: "x", isTold: true)]
+        var bytes = slot.encode()
+        for range in [264..<288, 312..<512, 512..<1024] {
+            bytes.replaceSubrange(range, with: [UInt8](repeating: 0, count: range.count))
+        }
+        bytes = Damage.page(bytes, with: 5000, at: 40, width: 8)
+        let old = try SlotState.decode(bytes, expecting: slot.logID)
+        slot.segmentsStarted = nil
+        slot.lastGap = nil
+        slot.gaps = []
+        slot.released = .zero
+        for level in slot.levels.indices { slot.levels[level].lastDigest = nil }
+        #expect(old == slot && old.encode() == bytes)
+        #expect(file([bytes, zeros], of: slot.logID).hold == .from(.zero))
+    }
+
     private func file(_ halves: [[UInt8]], of logID: LogID) -> SlotFile {
         SlotFile.decode(halves.flatMap { $0 }, expecting: logID)
     }

@@ -61,7 +61,7 @@ import TestSupport
                     }
                 }
             }
-            if !before.isEmpty { #expect(try contents(directory) == before, "\(fate)") }
+            if fate == .replacedByALog || fate == .replacedByADirectory { #expect(try contents(directory) == before, "\(fate)") }
             sidecar.detach()
             reader.close()
             if fate == .moved {
@@ -75,7 +75,9 @@ import TestSupport
                 #expect(try again.records().first?.lsn == lsns[30])
                 try again.close()
             } else {
-                try? log.close()
+                // Its facts are not written beside somebody who holds the maintenance lock where the log is now; and no lock is made in a strange place.
+                #expect { try log.close() } throws: { ($0 as? WALError)?.isNotALog ?? false }
+                if fate == .replacedByALog || fate == .replacedByADirectory { #expect(try contents(directory) == before, "\(fate)") }
                 if fate == .replacedByALog {
                     let other = try SegmentedLog.open(directory: directory, configuration: .init(verify: .full))
                     #expect(try other.records().count == 100)

@@ -26,6 +26,41 @@ import TestSupport
         #expect(failures > 0)
     }
 
+    /// A hole that cannot be punched costs space, and nothing else: the log is truncated, opens, and gives it back later.
+    @Test func aHoleThatCannotBePunchedStopsNoLog() throws {
+        let machine = SimulatedFileSystem()
+        func open() throws -> FileLog { try FileLog(store: FileStore(path: "/log", fileSystem: machine, time: SimulatedTimeSource()), configuration: .deterministic) }
+        let log = try open()
+        let lsns = try (0..<6).map { try log.append(sampleRecord($0, count: 1 << 20)) }
+        try log.sync()
+        func zeros() throws -> Int { try machine.contents("/log").prefix { $0 == 0 }.count }
+        machine.inject(.init(.write, on: "/log", count: 1000, errno: 5))
+        #expect(try log.truncateBefore(lsns[2]) == lsns[2])
+        #expect(log.headLSN == lsns[2])
+        #expect(try zeros() == 0)
+        try log.close()
+        let again = try open()
+        #expect(again.headLSN == lsns[2] && again.iter().reduce(0) { count, _ in count + 1 } == 4)
+        #expect(try zeros() == 0)
+        machine.removeFaults()
+        #expect(try again.truncateBefore(lsns[3]) == lsns[3])
+        #expect(try zeros() == 3 << 20)
+        try again.close()
+    }
+
+    /// Readers in this process and others are told of the head by the live page: whoever misses a segment then finds that it was truncated away.
+    @Test func theHeadIsToldBeforeTheFirstSegmentGoes() throws {
+        let fixture = LogFixture()
+        let lsns = try fixture.fill()
+        let log = try fixture.open()
+        let heads = Recorder<LSN>()
+        fixture.machine.observe { call, path in if call == .unlink, path.hasSuffix(".wal") { heads.append(log.headLSN) } }
+        #expect(try log.truncateBefore(lsns[50]) == lsns[50])
+        fixture.machine.observe(nil)
+        #expect(!heads.values.isEmpty && heads.values.allSatisfy { $0 == lsns[50] })
+        try log.close()
+    }
+
     /// A sidecar that was killed after it had written the facts told nobody.
     @Test func aHeadThatNobodyToldOfIsLearntWithTheNextTruncation() throws {
         let fixture = LogFixture()

@@ -209,6 +209,16 @@ final class ControlFile: Sendable {
         throw .notALog(path: paths.name, reason: "the log that was opened there has been moved or removed")
     }
 
+    /// Runs `body` as the only one who truncates, pins or writes facts of this log; see `LogLock.underMaintenance`. Looks for the log's place before, so
+    /// that no lock is made in a strange directory, and with the lock, so that it is this log's: another's keeps nobody from this log's facts.
+    func underMaintenance<T>(_ time: any TimeSource, _ body: () throws(WALError) -> T) throws(WALError) -> T {
+        try requireStillThere()
+        return try LogLock.underMaintenance(paths, fileSystem, time) { () throws(WALError) in
+            try requireStillThere()
+            return try body()
+        }
+    }
+
     // MARK: Bytes
 
     private static func read(_ file: any File, page: Int) throws(WALError) -> [UInt8] {

@@ -146,13 +146,14 @@ public class FileBackedStore: LogStore, @unchecked Sendable {
         }
         guard opened.replicaHead == nil else { return }
         if opened.control.live.writer == getpid() { opened.control.live.writer = nil }
+        opened.control.live.waitingAppends = 0
         opened.control.live.wakeWaiters()
         if clean { try raiseFloor(to: durable, opened) }
     }
 
     /// The foot that says how far a closed log reaches goes when its segment does: the facts say it too, so that the loss is noticed.
     private func raiseFloor(to durable: LSN, _ opened: Opened) throws(WALError) {
-        try LogLock.underMaintenance(paths, fileSystem, time) { () throws(WALError) in
+        try opened.control.underMaintenance(time) { () throws(WALError) in
             var facts = try opened.control.requireFacts()
             // After a truncation of the end that failed the facts may be of another end than this process knows: the next opening tells.
             guard facts.discardFrom == nil, facts.epochs.last == opened.epochs.current else { return }
@@ -193,13 +194,14 @@ public class FileBackedStore: LogStore, @unchecked Sendable {
 
     public func discardSegments(from index: UInt64) throws(WALError) {
         let opened = current
-        let durable = notes.withLock { notes -> LSN? in
-            guard let cell = notes?.cellDurable, cell.rawValue / opened.medium.windowSize >= index else { return nil }
-            notes?.cellTime = 0
-            return notes?.durable
+        let cell = notes.withLock { notes -> SegmentFoot.DurableCell? in
+            guard let changed = notes, changed.cellDurable.rawValue / opened.medium.windowSize >= index else { return nil }
+            notes?.cellSequence += 1
+            return SegmentFoot.DurableCell(epoch: opened.epochs.current.id, durable: changed.durable, sequence: changed.cellSequence)
         }
-        // The newest cell goes with its foot, and there may be no other that is open: the facts say it from now on.
-        if let durable { try raiseFloor(to: durable, opened) }
+        // The newest cell goes with its foot, and there may be no other that is open. Not for the facts: the maintenance lock may be another's for long,
+        // and appends wait for this.
+        if let cell { try opened.medium.keep(cell, below: index) }
         try opened.medium.removeWindows(from: index)
     }
 
@@ -283,14 +285,13 @@ public class FileBackedStore: LogStore, @unchecked Sendable {
 
     public func truncateBefore(_ lsn: LSN, durable: LSN) throws(WALError) -> LSN {
         let opened = current
-        return try truncation(opened).truncateBefore(lsn, durable: durable)
+        return try truncation(opened).truncateBefore(lsn) { () throws(WALError) in durable }
     }
 
     public func truncateAfter(_ kept: Range<LSN>, letGo: () throws(WALError) -> Void) throws(WALError) -> StoreTruncation {
         let opened = current
         let epochs = try SuffixTruncation(
-            paths: paths, fileSystem: fileSystem, time: time, control: opened.control, medium: opened.medium, slots: slots,
-            lock: opened.lock
+            time: time, control: opened.control, medium: opened.medium, slots: slots, lock: opened.lock
         ).truncateAfter(kept, letGo: letGo)
         do throws(WALError) {
             let index = kept.upperBound.rawValue / opened.medium.windowSize
@@ -317,7 +318,6 @@ public class FileBackedStore: LogStore, @unchecked Sendable {
     public func unpin(_ name: String) throws(WALError) { try truncation(current).unpin(name) }
 
     private func truncation(_ opened: Opened) -> PrefixTruncation {
-        PrefixTruncation(
-            paths: paths, fileSystem: fileSystem, time: time, control: opened.control, medium: opened.medium, slots: slots)
+        PrefixTruncation(time: time, control: opened.control, medium: opened.medium, slots: slots)
     }
 }

@@ -163,6 +163,9 @@ final class GrowingFile: LogMedium, @unchecked Sendable {
         }
     }
 
+    /// The one foot stays.
+    func keep(_ cell: SegmentFoot.DurableCell, below index: UInt64) {}
+
     func removeLeftovers() throws(WALError) { try fileSystem.unlink(path + ".tmp") }
 
     private final class Reader: LogBytesReader, @unchecked Sendable {

@@ -23,6 +23,8 @@ protocol LogMedium: Sendable {
     func removeWindows(below head: LSN) throws(WALError)
     /// Removes the windows from `index` on, highest first, durably.
     func removeWindows(from index: UInt64) throws(WALError)
+    /// Puts a cell whose foot is removed with the windows from `index` on into the last foot that stays, durably. All bytes of that window are.
+    func keep(_ cell: SegmentFoot.DurableCell, below index: UInt64) throws(WALError)
     /// Removes what was left behind under a temporary name.
     func removeLeftovers() throws(WALError)
 }

@@ -86,19 +86,8 @@ struct SegmentDirectory: LogMedium {
     func make(_ index: UInt64, _ filling: SegmentFilling, onRelease: @escaping @Sendable (UInt64) -> Void)
         throws(WALError) -> SegmentFile
     {
-        try requireStillThere()
-        let path = paths.segment(index)
-        let temporary = path + ".tmp"
-        do throws(WALError) {
-            try createFresh(temporary, index, zeroPiece: filling == .written ? filling.zeroPiece : nil)
-            try fileSystem.rename(temporary, to: path)
-            try fileSystem.syncDirectory(paths.directory)
-        } catch {
-            // Best effort: the next opening removes what is left.
-            try? fileSystem.unlink(temporary)
-            throw error
-        }
-        let file = try fileSystem.open(path, .readWrite)
+        try makeEmpty(index, zeroPiece: filling == .written ? filling.zeroPiece : nil)
+        let file = try fileSystem.open(paths.segment(index), .readWrite)
         do throws(WALError) {
             // Not synced: the flush that writes the records writes these, too, where no record has taken their place.
             if filling.isCached, let piece = filling.zeroPiece { try ZeroFill.write(to: file, 0..<windowSize, piece: piece) }
@@ -107,6 +96,20 @@ struct SegmentDirectory: LogMedium {
             return segment
         } catch {
             file.close()
+            throw error
+        }
+    }
+
+    /// A segment of zeros, durably: never a part of one, whatever is lost. Replaces one that is there.
+    func makeEmpty(_ index: UInt64, zeroPiece: Int? = nil) throws(WALError) {
+        try requireStillThere()
+        do throws(WALError) {
+            try createFresh(temporary(index), index, zeroPiece: zeroPiece)
+            try fileSystem.rename(temporary(index), to: paths.segment(index))
+            try fileSystem.syncDirectory(paths.directory)
+        } catch {
+            // Best effort: the next opening removes what is left.
+            try? fileSystem.unlink(temporary(index))
             throw error
         }
     }
@@ -216,6 +219,19 @@ struct SegmentDirectory: LogMedium {
 
     func removeWindows(from index: UInt64) throws(WALError) {
         try remove(try windows().filter { $0 >= index }.reversed())
+    }
+
+    /// Through a descriptor of its own, because the segment may be closed. Where there is none, the log begins at `index`: the facts say that.
+    func keep(_ cell: SegmentFoot.DurableCell, below index: UInt64) throws(WALError) {
+        precondition(cell.durable.rawValue <= index * windowSize, "what is removed holds nothing durable")
+        try requireStillThere()
+        guard index > 0 else { return }
+        let file: any File
+        do throws(WALError) { file = try fileSystem.open(paths.segment(index - 1), .readWrite) } catch where error.isMissingFile { return }
+        defer { file.close() }
+        let foot = footWriter(index - 1, file)
+        try foot.writeCell(cell)
+        try foot.sync()
     }
 
     private func remove(_ indices: [UInt64]) throws(WALError) {
