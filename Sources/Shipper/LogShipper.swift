@@ -210,9 +210,12 @@ public final class LogShipper: Sendable {
         let publication = GapPublication(
             session: session, facts: facts, slot: slot, access: access, claims: claims, worker: worker, logger: logger)
         try await publication.run()
+        let before = slot.state
+        // What was given up meanwhile is told first: the comparison knows of no gap that is not in the archive.
+        guard slot.giveUps == giveUps else { return .openAgain }
         let compared = try await ArchiveComparison(
             session: session, facts: facts, reader: reader, access: access, worker: worker, now: time.now()
-        ).run(slot.state)
+        ).run(before)
         session.naming = try await agree { [naming = session.naming] () throws(ArchiveError) in
             try await encryption.begin(after: naming, archived: compared.slot.archived, time: time.now())
         }
@@ -223,7 +226,7 @@ public final class LogShipper: Sendable {
         } catch {
             throw .archive(error)
         }
-        if compared.slot != slot.state {
+        if compared.slot != before {
             let isCurrent = try await worker.run(.light) { () throws(WALError) in
                 try slot.update(since: giveUps) { state in state = compared.slot }
             }

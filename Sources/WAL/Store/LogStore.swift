@@ -28,7 +28,8 @@ public protocol LogStore: Sendable {
     func discardSegments(from index: UInt64) throws(WALError)
 
     /// Whether appends that need another segment have to wait, because who consumes the log has asked for that. Asked before each segment, and again and
-    /// again while any wait: `waiting` of them do if this says so. Called like `makeSegment`. On an error the append fails.
+    /// again while any wait: `waiting` of them do if this says so; also once when one of them waits no more, for the number alone. Called like `makeSegment`.
+    /// On an error the append fails.
     ///
     /// A store that does not implement this has nobody who would ask.
     func isBlocked(waiting: Int) throws(WALError) -> Bool
