@@ -1,8 +1,8 @@
 # make deps    install what is missing: from Debian (as root, or with sudo; nothing else needs root), and three servers for the tests into .build
 # make build   build everything, for debugging
 # make test    deps, build, and run every test: a quarter of an hour on two processors
-# make crash   cut more workloads after every file operation, each thoroughly: about ten seconds of a processor a seed, and ten to fifteen minutes of one
-#              for the written ones, which go with the first seed; FIRST=1 SEEDS=40 by default, in about ten minutes; FIRST=17 SEEDS=1 sees one again
+# make crash   cut more workloads after every file operation, each thoroughly: about ten seconds of a processor a seed, and half an hour of one for the
+#              written ones, which go with the first seed; FIRST=1 SEEDS=40 by default, in about twenty minutes on two; FIRST=17 SEEDS=1 sees one again
 # make kills   kill a writer again and again while others read and truncate: SECONDS=600
 # make long    have much go through a log and look at what its process takes: MEGABYTES=10240, under 2 GiB on disk at any time
 # make faults  have each call of each kind fail in its turn, in a running process: half an hour, most of which it waits; nine minutes of a processor
