@@ -14,6 +14,7 @@ struct CopyWalk: CopyFeed, Sendable {
     private let line: EpochLine
     /// How far the source's head says that the archive goes; nil: it has none.
     private let promised: LSN?
+    private let chase: Int
     private var walk: ArchiveWalk
     private var chased = 0
     private var vanishing: (position: LSN, count: Int)?
@@ -27,10 +28,11 @@ struct CopyWalk: CopyFeed, Sendable {
     /// The archive's end was reached, and not only enough of it.
     private(set) var isAtEnd = false
 
-    /// `floor`: the first record that is wanted; nil: all that there is.
-    init(_ reader: ArchiveReader, promised: LSN?, floor: LSN?) throws(ArchiveError) {
+    /// `floor`: the first record that is wanted; nil: all that there is. `chase`: objects past what is promised, before it is enough.
+    init(_ reader: ArchiveReader, promised: LSN?, floor: LSN?, chase: Int = CopyWalk.chaseMax) throws(ArchiveError) {
         self.reader = reader
         self.promised = promised
+        self.chase = chase
         line = try reader.requireLine()
         walk = try reader.walk(from: floor, depth: .metadata)
         start = walk.position
@@ -40,7 +42,7 @@ struct CopyWalk: CopyFeed, Sendable {
 
     mutating func next() async throws(ArchiveError) -> CopyItem? {
         while true {
-            if let promised, position >= promised, chased >= CopyWalk.chaseMax { return nil }
+            if let promised, position >= promised, chased >= chase { return nil }
             let found: ArchivePiece?
             do throws(ArchiveError) {
                 found = try await walk.next()

@@ -27,13 +27,13 @@ struct StrayObjects: CopyFeed, Sendable {
         let size = log.segmentSize
         var segments: [UInt64: LSN] = [:]
         for key in try await access.list(layout.segments(epoch)) ?? [] {
-            guard let start = StrayObjects.start(of: key) else { continue }
+            guard let start = ObjectIdentity.start(named: key) else { continue }
             segments[start.rawValue / size] = min(start, segments[start.rawValue / size] ?? start)
             add(.segment, epoch, start, key, from)
         }
         for key in try await access.list(layout.tails(epoch)) ?? [] {
             let parts = key.path.split(separator: "/")
-            guard let start = StrayObjects.start(of: key), let level = Int(parts[parts.count - 2]),
+            guard let start = ObjectIdentity.start(named: key), let level = Int(parts[parts.count - 2]),
                 (0...ArchiveLimits.tailLevelMax).contains(level), layout.tails(epoch, level: level).path == parts.dropLast().joined(separator: "/")
             else { continue }
             // Its segment holds the same.
@@ -45,14 +45,6 @@ struct StrayObjects: CopyFeed, Sendable {
     private mutating func add(_ kind: ObjectMetadata.Kind, _ epoch: EpochName, _ start: LSN, _ key: ObjectKey, _ from: LSN) {
         guard start >= from else { return }
         found.append((ObjectIdentity(logID: log.logID, archiveID: log.archiveID, epoch: epoch, kind: kind, start: start), key))
-    }
-
-    /// The LSN in an object's name; nil for other names, which are nobody's.
-    private static func start(of key: ObjectKey) -> LSN? {
-        guard let name = key.path.split(separator: "/").last, let dot = name.firstIndex(of: "."), [".zst", ".zst.enc"].contains(name[dot...]),
-            name[..<dot].utf8.count == 20, let value = UInt64(name[..<dot]), value <= ArchiveLimits.lsnMax.rawValue
-        else { return nil }
-        return LSN(value)
     }
 
     mutating func next() async throws(ArchiveError) -> CopyItem? {
@@ -71,4 +63,14 @@ struct StrayObjects: CopyFeed, Sendable {
     }
 
     mutating func vanished(at position: LSN) {}
+}
+
+extension ObjectIdentity {
+    /// The LSN in an object's name; nil for other names, which are nobody's.
+    static func start(named key: ObjectKey) -> LSN? {
+        guard let name = key.path.split(separator: "/").last, let dot = name.firstIndex(of: "."), [".zst", ".zst.enc"].contains(name[dot...]),
+            name[..<dot].utf8.count == 20, let value = UInt64(name[..<dot]), value <= ArchiveLimits.lsnMax.rawValue
+        else { return nil }
+        return LSN(value)
+    }
 }
