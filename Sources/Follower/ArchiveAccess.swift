@@ -1,4 +1,5 @@
 import Archive
+import WAL
 
 /// Fetches from a store, with patience: what can be tried again is, until patience ends. Safe from any task.
 struct ArchiveAccess: Sendable {
@@ -50,10 +51,31 @@ struct ArchiveAccess: Sendable {
         }
     }
 
+    /// Bytes of what lies at `key`; nil where nothing does.
+    func size(_ key: ObjectKey) async throws(ArchiveError) -> UInt64? {
+        try await retrying { () throws(ArchiveError) in try await store.head(key)?.size }
+    }
+
+    /// What the object at `key` says about itself, from its first bytes alone; nil where nothing is there. Whether the rest is there and sound is not looked at.
+    func metadata(_ key: ObjectKey, start: LSN) async throws(ArchiveError) -> ObjectMetadata? {
+        var size = ObjectDecoder.prefixSize
+        while true {
+            guard let prefix = try await bytes(key, range: 0..<UInt64(size), limit: ArchiveLimits.objectSizeMax) else { return nil }
+            if let metadata = try ObjectDecoder.metadata(prefix: prefix, key: key, start: start) { return metadata }
+            let needed = try ObjectDecoder.metadataSize(prefix: prefix, key: key, start: start)
+            guard needed > size else { throw ArchiveError(.damaged, "the object is damaged: it is cut short", key: key, lsn: start) }
+            size = needed
+        }
+    }
+
     /// Stores a document that is written once. One that is there already must say the same: then it is ours, from an attempt whose
     /// reply was lost or that a crash interrupted. Throws `.diverged` where it says something else.
     func create<Document: ArchiveDocument>(_ document: Document, _ key: ObjectKey) async throws(ArchiveError) {
-        let bytes = try document.encoded(for: key)
+        try await create(document, try document.encoded(for: key), key)
+    }
+
+    /// The same with the document's bytes as they stand elsewhere, fields that we do not know included.
+    func create<Document: ArchiveDocument>(_ document: Document, _ bytes: [UInt8], _ key: ObjectKey) async throws(ArchiveError) {
         try await retrying { () throws(ArchiveError) in
             if try await store.create(key, bytes) == .created { return }
             guard let found = try await store.get(key, range: nil, limit: Document.sizeMax) as [UInt8]? else { return }
@@ -69,6 +91,21 @@ struct ArchiveAccess: Sendable {
         guard try await self.document(Document.self, key) == document else {
             throw ArchiveError(.damaged, "the store confirmed the document and does not return it", outcome: .unknown, key: key)
         }
+    }
+
+    /// Stores bytes that are no document where nothing is, or the same.
+    func createAsItIs(_ bytes: [UInt8], _ key: ObjectKey) async throws(ArchiveError) {
+        try await retrying { () throws(ArchiveError) in
+            if try await store.create(key, bytes) == .created { return }
+            guard try await self.bytes(key, limit: ArchiveLimits.documentSizeMax) == bytes else {
+                throw ArchiveError(.diverged, "something else is there than was to be written", key: key)
+            }
+        }
+    }
+
+    /// Finds out what the store can do, which decides how what it confirms is looked at again.
+    func probe() async throws(ArchiveError) -> StoreCapabilities {
+        try await retrying { () throws(ArchiveError) in try await store.probe(prefix: layout.probe) }
     }
 
     func replace<Document: ArchiveDocument>(_ document: Document, _ key: ObjectKey) async throws(ArchiveError) {

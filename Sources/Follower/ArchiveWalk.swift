@@ -203,21 +203,11 @@ public struct ArchiveWalk: Sendable {
 
     private func fetchMetadata(_ identity: ObjectIdentity, _ isEncrypted: Bool) async throws(ArchiveError) -> ObjectMetadata? {
         let key = reader.layout.object(identity, isEncrypted: isEncrypted)
-        var size = ObjectDecoder.prefixSize
-        while true {
-            guard let prefix = try await reader.access.bytes(key, range: 0..<UInt64(size), limit: ArchiveLimits.objectSizeMax) else { return nil }
-            if let metadata = try ObjectDecoder.metadata(prefix: prefix, key: key, start: identity.start) {
-                guard metadata.identity == identity else {
-                    throw ArchiveError(.diverged, "the object is of something else than its name says", key: key, lsn: identity.start)
-                }
-                return metadata
-            }
-            let needed = try ObjectDecoder.metadataSize(prefix: prefix, key: key, start: identity.start)
-            guard needed > size else {
-                throw ArchiveError(.damaged, "the object is damaged: it is cut short", key: key, lsn: identity.start)
-            }
-            size = needed
+        guard let metadata = try await reader.access.metadata(key, start: identity.start) else { return nil }
+        guard metadata.identity == identity else {
+            throw ArchiveError(.diverged, "the object is of something else than its name says", key: key, lsn: identity.start)
         }
+        return metadata
     }
 
     /// What the object's own checks cannot know: how it fits in here.

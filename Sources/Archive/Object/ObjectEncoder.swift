@@ -125,3 +125,10 @@ public struct EncodedObject: Hashable, Sendable {
     public let metadata: ObjectMetadata
     public let bytes: [UInt8]
 }
+
+extension EncodedObject {
+    /// An object as it was found at `key`, checked by `ObjectDecoder.checkSealed`: what is encrypted needs no key. Throws as that does.
+    package init(sealed bytes: [UInt8], key: ObjectKey, start: LSN) throws(ArchiveError) {
+        self.init(metadata: try ObjectDecoder.checkSealed(bytes, key: key, start: start), bytes: bytes)
+    }
+}

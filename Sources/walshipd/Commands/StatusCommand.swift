@@ -1,3 +1,4 @@
+import Archive
 import ArgumentParser
 import Follower
 import WAL
@@ -8,8 +9,9 @@ struct StatusCommand: AsyncParsableCommand {
         commandName: "status",
         abstract: "Shows how far a log is written, durable and archived.",
         discussion: """
-            --log reads the log's own files, whether a writer or a daemon runs or not; --archive reads the archive's documents, not its \
-            objects. Nothing is changed. With --json: one object on one line for each of the two; LSNs are decimal strings; a \
+            --log reads the log's own files, whether a writer or a daemon runs or not; --archive reads the archive's documents, and of its \
+            objects only the last ones, to find its end. Nothing is changed, unless --probe is given: what a store can do is found out by writing a few small objects below \
+            <log>/.probe/, which are removed again. With --json: one object on one line for each of the two; LSNs are decimal strings; a \
             destination's url, state and last_error are null, as only the running daemon knows them.
             """)
 
@@ -22,11 +24,15 @@ struct StatusCommand: AsyncParsableCommand {
     @OptionGroup var s3: S3Options
     @OptionGroup var keys: KeyOptions
 
+    @Flag(help: "With --archive: find out what the store can do; needs the right to write there.")
+    var probe = false
+
     @Flag(help: "Print JSON.")
     var json = false
 
     mutating func validate() throws {
         if log == nil && archive == nil { throw ValidationError("nothing to look at; name a log with --log, an archive with --archive, or both") }
+        if probe && archive == nil { throw ValidationError("--probe is for --archive") }
         if let log { try LogDirectory.validate(log) }
     }
 
@@ -40,7 +46,9 @@ struct StatusCommand: AsyncParsableCommand {
         if let archive {
             let opening = try await ArchiveOpening(archive, s3, keys)
             let status = try await ArchiveStatus.read(store: opening.store, log: opening.log)
-            try Output.standard.write(line: json ? status.json(url: opening.url).text : status.table(url: opening.url))
+            let capabilities = probe ? try await opening.store.probe(prefix: Layout(log: opening.log).probe) : nil
+            try Output.standard.write(
+                line: json ? status.json(url: opening.url, capabilities: capabilities).text : status.table(url: opening.url, capabilities: capabilities))
         }
     }
 }

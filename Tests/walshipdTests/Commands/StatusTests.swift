@@ -48,8 +48,19 @@ import WAL
             #expect(status["archive"] as? String == archive)
             #expect(status["epoch"] as? Int == 1 && status["claimed_epoch"] as? Int == 1)
             #expect(status["first_lsn"] as? String == "0" && status["archived_lsn"] as? String == "11")
+            #expect(status["end_lsn"] as? String == "11" && status["end_state"] as? String == "proven" && status["end_error"] is NSNull)
+            #expect(status["lists"] as? Bool == true && (status["gaps"] as? [Any])?.isEmpty == true && status["floor"] is NSNull)
+            #expect(status["capabilities"] is NSNull, "nothing is written to find them out")
+            let epoch = try #require((status["epochs"] as? [[String: Any]])?.first)
+            #expect(epoch["number"] as? Int == 1 && epoch["state"] as? String == "current" && epoch["start_lsn"] as? String == "0")
+            #expect(epoch["archived_lsn"] as? String == "11" && epoch["id"] as? String == status["epoch_id"] as? String)
+            let probed = try await CommandProcess.run(["status", "--archive", archive, "--json", "--probe"], in: scratch)
+            #expect(probed.output.contains(#""capabilities":["conditional-create","exclusive-collections","cut-uploads-invisible","list","range-get"]"#), "\(probed)")
             let both = try await CommandProcess.run(["status", "--log", log, "--archive", archive], in: scratch)
             #expect(both.lines.contains("durable       11") && both.lines.contains("archived      at least up to 11"), "\(both.output)")
+            #expect(both.lines.contains("end           11") && both.lines.last?.hasSuffix("  0     0     11  current") == true, "\(both.output)")
+            let alone = try await CommandProcess.run(["status", "--log", log, "--probe"], in: scratch)
+            #expect(alone.code == 2, "\(alone)")
         }
     }
 
