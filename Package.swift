@@ -88,6 +88,10 @@ let package = Package(
         // The example on README's first screen.
         .executableTarget(name: "FirstLog", dependencies: ["WAL"], path: "Examples/FirstLog", swiftSettings: common),
 
+        // A service that keeps its state in a log: Examples/Bank, a package of its own too.
+        .executableTarget(
+            name: "bank", dependencies: ["WAL"], path: "Examples/Bank/Sources", packageAccess: false, swiftSettings: common),
+
         // Tests.
         .target(
             name: "TestSupport", dependencies: ["WAL", "Archive"], path: "Tests/TestSupport", swiftSettings: common),

@@ -15,10 +15,10 @@ enum House {
             .map { folder.isEmpty ? $0 : "\(folder)/\($0)" }.sorted()
     }
 
-    /// The Markdown pages: those at the root and below docs and Tests.
+    /// The Markdown pages: those at the root and below docs, Tests and Examples.
     static func pages() throws -> [String] {
         let top = try FileManager.default.contentsOfDirectory(atPath: root.path).filter { $0.hasSuffix(".md") }
-        return try top.sorted() + files("docs", ".md") + files("Tests", ".md")
+        return try top.sorted() + files("docs", ".md") + files("Tests", ".md") + files("Examples", ".md")
     }
 
     /// The lines of the first block ```` ```language ```` in a page.
