@@ -171,10 +171,12 @@ public struct ArchiveCopy: Sendable {
         }
         return try await naming(.destination) { () throws(ArchiveError) in
             var theirs = Theirs(floor: try await destination.document(FloorDocument.self, destination.layout.floor))
-            // Heads are written last, so what one promises is there.
-            for epoch in epochs {
+            // Heads are written last, so what one promises is there, up to where a newer epoch takes over.
+            let line = try reader.requireLine()
+            for case (let epoch, let start?) in line.document.epochs.map({ ($0.epoch, $0.start) }) {
                 guard let head = try await destination.head(epoch) else { continue }
-                theirs.reached = max(theirs.reached ?? .zero, head.archived)
+                let reached = line.source(at: start)?.clip.map { min($0, head.archived) } ?? head.archived
+                theirs.reached = max(theirs.reached ?? .zero, reached)
             }
             return theirs
         }

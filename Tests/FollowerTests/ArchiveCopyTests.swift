@@ -371,6 +371,71 @@ import WAL
         }
     }
 
+    /// Tries again at once, a few times.
+    private struct ShortPatience: RetryWait {
+        var left = 5
+        mutating func wait(after error: ArchiveError) async throws(ArchiveError) {
+            guard left > 0 else { throw error }
+            left -= 1
+        }
+    }
+
+    /// Whatever happens to any one upload, or to any one answer of the source, the copy is the same.
+    @Test(arguments: ["reply lost", "upload cut", "stored changed", "answer changed", "answer short", "busy"])
+    func whatGoesWrongOnTheWayIsNoticedAndTriedAgain(fault: String) async throws {
+        try await withArchive(count: 60) { scratch, source, expected, builder in
+            try await builder.ship()
+            let whole = MemoryObjectStore()
+            _ = try await copy(source, to: whole)
+            let away = ArchiveError(.unreachable, "the connection was lost", outcome: .unknown)
+            let isAtSource = fault.hasPrefix("answer")
+            let operation: MemoryObjectStore.Operation = isAtSource ? .get : .create
+            let count = isAtSource ? 60 : whole.count(of: .create)
+            for n in 0..<count {
+                let destination = MemoryObjectStore(capabilities: MemoryObjectStore.everything.subtracting(.verifiesChecksum))
+                for _ in 0..<n { (isAtSource ? source : destination).inject(.delay({}), into: operation) }
+                switch fault {
+                case "reply lost": destination.inject(.loseReply(away), into: .create)
+                case "upload cut": destination.inject(.cut(at: 30, away), into: .create)
+                case "stored changed": destination.inject(.corrupt { $0[$0.count / 2] ^= 4 }, into: .create)
+                case "answer changed": source.inject(.corrupt { if !$0.isEmpty { $0[$0.count / 2] ^= 4 } }, into: .get)
+                case "answer short": source.inject(.corrupt { $0 = Array($0.dropLast(5)) }, into: .get)
+                default: destination.inject(.fail(ArchiveError(.busy(status: 503), "later")), into: .create)
+                }
+                let copy = ArchiveCopy(
+                    from: .init(store: source, log: SampleArchive.name), to: .init(store: destination, log: SampleArchive.name),
+                    patience: { ShortPatience() }, now: { 1 })
+                do {
+                    _ = try await copy.run()
+                } catch let error as ArchiveError {
+                    // A document that was stored otherwise than it was sent is told, not overwritten; and nothing is readable that should not be.
+                    #expect([.diverged, .damaged, .invalid].contains(error.code), "\(fault) at \(n): \(error)")
+                    if let found = try? await records(destination) { #expect(SampleArchive.isSame(found, expected), "\(fault) at \(n)") }
+                    continue
+                }
+                #expect(destination.contents == whole.contents, "\(fault) at \(n)")
+            }
+        }
+    }
+
+    @Test(arguments: [1, 3]) func noMoreObjectsAreUnderWayThanWasAsked(transfers: Int) async throws {
+        try await withArchive(count: 300) { scratch, source, _, builder in
+            try await builder.ship()
+            let underWay = Mutex((now: 0, most: 0))
+            let watched = WatchedStore(MemoryObjectStore()) { (_, isWrite, key) throws(ArchiveError) in
+                guard isWrite, key.path.contains("/segments/") else { return }
+                underWay.withLock { $0 = ($0.now + 1, max($0.most, $0.now + 1)) }
+                for _ in 0..<200 { await Task.yield() }
+                underWay.withLock { $0.now -= 1 }
+            }
+            _ = try await ArchiveCopy(
+                from: .init(store: source, log: SampleArchive.name), to: .init(store: watched, log: SampleArchive.name), transfers: transfers
+            ).run()
+            #expect(underWay.withLock { $0.most } <= transfers)
+            if transfers > 1 { #expect(underWay.withLock { $0.most } > 1) }
+        }
+    }
+
     /// A shipper at work, its tails merged and removed all the time: each copy is a prefix of the log, and the last one all of it; what is shipped to the copy then goes on there.
     @Test func whatIsShippedToMeanwhileIsCopiedAsFarAsItWasSeen() async throws {
         try await withTemporaryDirectory { scratch in
