@@ -22,6 +22,8 @@ public struct ObjectKey: Hashable, Sendable, Comparable, CustomStringConvertible
                     }
             }
     }
+    /// A document that is created once, or a hint beside: JSON, and small.
+    var isDocument: Bool { path.hasSuffix(".json") }
     public static func < (lhs: ObjectKey, rhs: ObjectKey) -> Bool { lhs.path < rhs.path }
     public var description: String { path }
 }

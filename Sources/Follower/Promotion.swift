@@ -15,10 +15,13 @@ public struct Promotion: Sendable {
         public let log: LogName
         /// What opens its encrypted objects.
         public let keys: KeyRing
-        public init(store: any ObjectStore, log: LogName, keys: KeyRing = .none) {
-            self.store = store
+        /// Nothing there is ever replaced or deleted, so that no head document is written.
+        public let isImmutable: Bool
+        public init(store: any ObjectStore, log: LogName, keys: KeyRing = .none, isImmutable: Bool = false) {
+            self.store = isImmutable ? ImmutableStore(store) : store
             self.log = log
             self.keys = keys
+            self.isImmutable = isImmutable
         }
     }
 
@@ -221,7 +224,10 @@ public struct Promotion: Sendable {
             let reader = try await open(destination, nil)
             guard let line = reader.line, line.document.epoch.epoch != name else { continue }
             let start = EpochStart(parent: line.document, table: table, archived: end, time: now())
-            try await reader.access.replace(start.head, reader.layout.head(name))
+            // Where the parent has no head nothing is replaced, or its head was lost: either way it is the shipper's to write one.
+            if !destination.isImmutable, try await reader.access.head(line.document.epoch.epoch) != nil {
+                try await reader.access.replace(start.head, reader.layout.head(name))
+            }
             try await requireOurs(name, destination, isPromoted: isPromoted)
             try await reader.access.create(start.document, reader.layout.start(name.number))
             try await requireOurs(name, destination, isPromoted: isPromoted)

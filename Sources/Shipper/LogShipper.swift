@@ -12,6 +12,7 @@ public final class LogShipper: Sendable {
     private let layout: Layout
     private let store: any ObjectStore
     private let settings: ShipperSettings
+    private let memory: UploadMemory?
     private let time: any TimeSource
     /// Waits between two looks at the log; ends with its task.
     private let pause: @Sendable (Duration) async throws -> Void
@@ -20,18 +21,20 @@ public final class LogShipper: Sendable {
     private let end = EndRequest()
     private let logger: Logger
 
-    /// `name` is the log's name in the archive, `slot` the name of its slot, `url` what the archive is called in messages (without credentials).
+    /// `name` is the log's name in the archive, `slot` the name of its slot, `url` what the archive is called in messages (without credentials). `memory` is
+    /// what objects on their way may take, and shared with the shippers of other logs to the same destination; nil: as much as `uploadsInFlight` comes to.
     public convenience init(
-        directory: String, name: LogName, slot: String, url: String, store: any ObjectStore, settings: ShipperSettings, logger: Logger
+        directory: String, name: LogName, slot: String, url: String, store: any ObjectStore, settings: ShipperSettings, memory: UploadMemory? = nil,
+        logger: Logger
     ) {
         self.init(
-            directory: directory, name: name, slot: slot, url: url, store: store, settings: settings, logger: logger,
+            directory: directory, name: name, slot: slot, url: url, store: store, settings: settings, memory: memory, logger: logger,
             time: LinuxTimeSource(), attach: { () throws(WALError) in try LogSidecar.attach(directory: directory) })
     }
 
     package init(
-        directory: String, name: LogName, slot: String, url: String, store: any ObjectStore, settings: ShipperSettings, logger: Logger,
-        time: any TimeSource, pause: @escaping @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) },
+        directory: String, name: LogName, slot: String, url: String, store: any ObjectStore, settings: ShipperSettings, memory: UploadMemory? = nil,
+        logger: Logger, time: any TimeSource, pause: @escaping @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) },
         attach: @escaping @Sendable () throws(WALError) -> LogSidecar
     ) {
         precondition(ShipperLimits.uploadsInFlight.contains(settings.uploadsInFlight), "\(settings.uploadsInFlight) uploads in flight")
@@ -40,6 +43,7 @@ public final class LogShipper: Sendable {
         layout = Layout(log: name)
         self.store = settings.isImmutable ? ImmutableStore(store) : store
         self.settings = settings
+        self.memory = memory
         self.time = time
         self.pause = pause
         self.attach = attach
@@ -246,7 +250,8 @@ public final class LogShipper: Sendable {
         let run = ShipRun(
             session: session, slot: slot, sidecar: sidecar, incarnation: facts.incarnation, giveUps: giveUps, access: access,
             publisher: Publisher(store: store, layout: layout, keys: settings.keys, patience: patience), claims: claims, preparation: preparation,
-            worker: worker, board: board, time: time, logger: logger, pollInterval: pollInterval, restInterval: restInterval, pause: pause)
+            worker: worker, memory: memory, board: board, time: time, logger: logger, retryDelayMax: delayMax, pollInterval: pollInterval, restInterval: restInterval,
+            pause: pause)
         return try await run.run(plan(state, facts, compared), end: end)
     }
 

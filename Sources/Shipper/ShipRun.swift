@@ -4,8 +4,8 @@ import WAL
 
 /// Does what a `ShipPlan` decides: the one owner of a destination's slot and of everything under way for it.
 ///
-/// One loop takes in what happened, writes the slot, and begins what the plan asks for; uploads, tails and keeping run beside it as child
-/// tasks. An error of any ends it: what is retried has been retried below.
+/// One loop takes in what happened, writes the slot, and begins what the plan asks for; uploads, tails, their removal and keeping run beside it as
+/// child tasks. An error of any ends it: what is retried has been retried below.
 struct ShipRun: Sendable {
     let session: ShipSession
     let slot: DestinationSlot
@@ -18,9 +18,13 @@ struct ShipRun: Sendable {
     let claims: Claims
     let preparation: ObjectPreparation
     let worker: LogWorker
+    /// For objects in flight, shared with the destination's other logs; nil: any number.
+    let memory: UploadMemory?
     let board: StatusBoard
     let time: any TimeSource
     let logger: Logger
+    /// Seconds. The longest pause between two attempts to remove a tail.
+    let retryDelayMax: Double
     /// Between two looks at the durable LSN.
     let pollInterval: Duration
     /// The same at rest.
@@ -36,11 +40,11 @@ struct ShipRun: Sendable {
     /// What a child task reports.
     private enum Event: Sendable {
         case looked(durable: LSN, incarnation: Incarnation)
-        case read(ObjectPreparation.ReadObject)
-        case prepared(EncodedObject)
+        case read(ObjectPreparation.ReadObject, UploadMemory.Share?)
+        case prepared(EncodedObject, UploadMemory.Share?)
         case segmentArchived(ObjectMetadata)
         case tailArchived(ObjectMetadata, level: Int)
-        case tailsRemoved
+        case tailsRemoved(TailRemoval.Ending)
         case headWritten(LSN)
         case truncated(LSN)
         case failed(ShipperError)
@@ -66,8 +70,8 @@ struct ShipRun: Sendable {
         var plan: ShipPlan
         /// Digest of the last segment that was read.
         var chain: Bytes16?
-        /// Bytes of acknowledged segment objects that this run made and has not looked at again, by their start.
-        var sizes: [LSN: UInt64] = [:]
+        /// Acknowledged segment objects of this run that were not looked at again, by their start.
+        var made: [LSN: ShippedTruncation.Made] = [:]
         /// The time of the last acknowledgement, where the slot is to be told.
         var acknowledgedAt: UInt64?
     }
@@ -126,19 +130,19 @@ struct ShipRun: Sendable {
         let now = time.monotonic()
         switch event {
         case .looked: preconditionFailure("looks are taken by the loop")
-        case .read(let object):
+        case .read(let object, let share):
             loop.chain = object.digest
             loop.plan.segmentRead(object.range)
-            group.addTask { await self.event { () async throws(ShipperError) in .prepared(try await compress(object)) } }
-        case .prepared(let object):
+            group.addTask { await self.event { () async throws(ShipperError) in try await compress(object, share) } }
+        case .prepared(let object, let share):
             loop.plan.segmentPrepared(object.metadata.start..<object.metadata.end)
             // The slot says what was started before it is sent.
             guard try await record(loop) else { return false }
-            group.addTask { await uploadSegment(object) }
+            group.addTask { await uploadSegment(object, share) }
         case .segmentArchived(let metadata):
             let before = loop.plan.checkpoint
             loop.plan.segmentAcknowledged(metadata.start..<metadata.end, digest: metadata.rawDigest.bytes, now: now)
-            if loop.sizes.count < ShipperLimits.rememberedSizesMax { loop.sizes[metadata.start] = metadata.objectSize }
+            if loop.made.count < ShipperLimits.rememberedObjectsMax { loop.made[metadata.start] = ShippedTruncation.Made(metadata) }
             guard loop.plan.checkpoint > before else { return true }
             loop.acknowledgedAt = time.now()
             guard try await record(loop) else { return false }
@@ -147,12 +151,13 @@ struct ShipRun: Sendable {
             loop.plan.tailAcknowledged(metadata.start..<metadata.end, level: level, digest: metadata.rawDigest.bytes, now: now)
             loop.acknowledgedAt = time.now()
             return try await record(loop)
-        case .tailsRemoved:
+        case .tailsRemoved(.postponed): loop.plan.tailsPostponed()
+        case .tailsRemoved(.done):
             loop.plan.tailsRemoved()
             return try await record(loop)
         case .headWritten(let archived): loop.plan.headWasWritten(archived: archived, now: now)
         case .truncated(let end):
-            loop.sizes = loop.sizes.filter { $0.key >= end }
+            loop.made = loop.made.filter { $0.key >= end }
             loop.plan.truncated()
         case .failed(let error): throw error
         }
@@ -166,17 +171,22 @@ struct ShipRun: Sendable {
         case .shipSegment(let range):
             let chain = loop.chain
             group.addTask {
-                await event { () async throws(ShipperError) in .read(try await read(range, chain)) }
+                await event { () async throws(ShipperError) in try await read(range, chain) }
             }
         case .shipTail(let range, let level):
             let digest = loop.plan.levels[level].lastDigest
             group.addTask {
                 await event { () async throws(ShipperError) in
-                    .tailArchived(try await archive(try await prepare(range, .tail(level: level), digest)), level: level)
+                    let share = try await share(range)
+                    defer { withExtendedLifetime(share) {} }
+                    return .tailArchived(try await archive(try await prepare(range, .tail(level: level), digest)), level: level)
                 }
             }
-        case .removeTails(let range):
-            group.addTask { await event { () async throws(ShipperError) in try await removeTails(range) } }
+        case .removeTails(let removal):
+            let work = TailRemoval(
+                removal: removal, triesOnce: loop.plan.isFinishing, session: session, access: access, claims: claims,
+                retryDelayMax: retryDelayMax, time: time, logger: logger)
+            group.addTask { await event { () async throws(ShipperError) in .tailsRemoved(try await work.run()) } }
         case .writeHead(let archived, let checkpoint, let durable):
             group.addTask {
                 await event { () async throws(ShipperError) in
@@ -185,7 +195,7 @@ struct ShipRun: Sendable {
             }
         case .truncate(let range):
             let truncation = ShippedTruncation(
-                range: range, objectsStart: loop.plan.objectsStart, sizes: loop.sizes, session: session, slot: slot, sidecar: sidecar,
+                range: range, objectsStart: loop.plan.objectsStart, made: loop.made, session: session, slot: slot, sidecar: sidecar,
                 access: access, publisher: publisher, claims: claims, preparation: preparation, worker: worker, board: board, logger: logger)
             group.addTask {
                 await event { () async throws(ShipperError) in
@@ -225,16 +235,29 @@ struct ShipRun: Sendable {
         }
     }
 
-    private func read(_ range: Range<LSN>, _ preceding: Bytes16?) async throws(ShipperError) -> ObjectPreparation.ReadObject {
-        let (preparation, session) = (preparation, session)
-        return try await worker.perform(.heavy) { () throws(ShipperError) in
-            try preparation.read(range, kind: .segment, session: session, preceding: preceding)
+    /// Memory for an object of the range, where there is a limit.
+    private func share(_ range: Range<LSN>) async throws(ShipperError) -> UploadMemory.Share? {
+        guard let memory else { return nil }
+        do throws(ArchiveError) {
+            return try await memory.share(range.upperBound.distance(from: range.lowerBound))
+        } catch {
+            throw .archive(error)
         }
     }
 
-    private func compress(_ object: ObjectPreparation.ReadObject) async throws(ShipperError) -> EncodedObject {
+    private func read(_ range: Range<LSN>, _ preceding: Bytes16?) async throws(ShipperError) -> Event {
+        let share = try await share(range)
+        let (preparation, session) = (preparation, session)
+        let object = try await worker.perform(.heavy) { () throws(ShipperError) in
+            try preparation.read(range, kind: .segment, session: session, preceding: preceding)
+        }
+        return .read(object, share)
+    }
+
+    private func compress(_ object: ObjectPreparation.ReadObject, _ share: UploadMemory.Share?) async throws(ShipperError) -> Event {
         let preparation = preparation
-        return try await worker.perform(.compressing) { () throws(ShipperError) in try preparation.compress(object) }
+        let encoded = try await worker.perform(.compressing) { () throws(ShipperError) in try preparation.compress(object) }
+        return .prepared(encoded, share)
     }
 
     private func prepare(
@@ -246,8 +269,11 @@ struct ShipRun: Sendable {
         }
     }
 
-    private func uploadSegment(_ object: EncodedObject) async -> Event {
-        await event { () async throws(ShipperError) in .segmentArchived(try await archive(object)) }
+    /// The bytes that were read are no longer needed, those that are sent until they are archived.
+    private func uploadSegment(_ object: EncodedObject, _ share: UploadMemory.Share?) async -> Event {
+        share?.shrink(to: object.bytes.count)
+        defer { withExtendedLifetime(share) {} }
+        return await event { () async throws(ShipperError) in .segmentArchived(try await archive(object)) }
     }
 
     /// Stores the object and looks at the claim: only then it counts as archived. Returns the metadata of what is there, which may be an earlier attempt's.
@@ -276,36 +302,5 @@ struct ShipRun: Sendable {
         }
         board.succeeded()
         return .headWritten(archived)
-    }
-
-    /// Walks the level-0 chain of the closed segment and removes what is at each of its positions, last first, and at each position the
-    /// lowest level last, so that what a crash leaves can still be walked. A store that refuses to delete (object lock) is told once
-    /// and left alone: such tails cost space and nothing else.
-    private func removeTails(_ segment: Range<LSN>) async throws(ShipperError) -> Event {
-        do throws(ArchiveError) {
-            var starts: [LSN] = []
-            var position = segment.lowerBound
-            while position < segment.upperBound {
-                starts.append(position)
-                guard let found = try await access.metadata(
-                    .tail(level: 0), session.epoch, start: position, session.naming) else { break }
-                position = found.end
-            }
-            for start in starts.reversed() {
-                // However long it takes: each deletion comes after a look of its own.
-                try await requireOurs()
-                for level in (0...ShipperLimits.tailLevelMax).reversed() {
-                    for isEncrypted in session.naming.leftovers(segment: segment.lowerBound) {
-                        let key = access.layout.tail(session.epoch, level: level, start: start, isEncrypted: isEncrypted)
-                        try await access.retrying { () throws(ArchiveError) in try await access.store.delete(key) }
-                    }
-                }
-            }
-        } catch where error.code == .cancelled || error.code == .fenced {
-            throw .archive(error)
-        } catch {
-            logger.warning("tails of an archived segment stay where they are", metadata: ["reason": "\(error)"])
-        }
-        return .tailsRemoved
     }
 }

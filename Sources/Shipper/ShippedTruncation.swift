@@ -5,14 +5,16 @@ import WAL
 /// Removes local bytes that are archived and have settled: looks at the claim and once more at each object of theirs, says in the slot that they may
 /// go, and has the log remove what no other slot holds.
 ///
-/// An object that has gone, or has another size, is shipped again from the log before anything local goes. One request a segment where this run made
-/// the object; two after a restart, when the object is asked for its size.
+/// An object that has gone, or is another than the one that was archived, is shipped again from the log before anything local goes. The look takes two requests a
+/// segment: the size, and the metadata frame, which has a checksum of its own and names size and checksum of the whole object and the digest of its content. They are compared
+/// with what was archived where this run made the object, else with the log's bytes. The content is not fetched: what changes there later, and leaves the size as it is,
+/// is for `verify` to find.
 struct ShippedTruncation: Sendable {
     /// Local bytes that go; all below was looked at before.
     let range: Range<LSN>
     let objectsStart: LSN
-    /// Of objects that this run made.
-    let sizes: [LSN: UInt64]
+    /// Objects that this run made.
+    let made: [LSN: Made]
     let session: ShipSession
     let slot: DestinationSlot
     let sidecar: LogSidecar
@@ -23,6 +25,17 @@ struct ShippedTruncation: Sendable {
     let worker: LogWorker
     let board: StatusBoard
     let logger: Logger
+
+    /// What is remembered of an object that was archived.
+    struct Made: Hashable, Sendable {
+        private let size: UInt64
+        private let checksum: UInt32
+
+        init(_ metadata: ObjectMetadata) {
+            size = metadata.objectSize
+            checksum = metadata.checksum
+        }
+    }
 
     private var segmentSize: UInt64 { UInt64(sidecar.reader.segmentSize) }
 
@@ -82,16 +95,25 @@ struct ShippedTruncation: Sendable {
 
     private func isThere(_ object: ArchivedSegment) async throws(ShipperError) -> Bool {
         let start = object.range.lowerBound
+        let found: ObjectMetadata
         do throws(ArchiveError) {
-            if object.epoch == session.epoch, let size = sizes[start] {
-                for key in access.layout.names(.segment, object.epoch, start: start, session.naming) {
-                    if try await access.retrying({ () throws(ArchiveError) in try await access.store.head(key) })?.size == size { return true }
-                }
-                return false
-            }
-            return try await access.metadata(.segment, object.epoch, start: start, try await naming(of: object))?.end == object.range.upperBound
+            guard let there = try await access.metadata(.segment, object.epoch, start: start, try await naming(of: object)) else { return false }
+            guard there.end == object.range.upperBound, there.epoch == object.epoch, there.logID == session.logID else { return false }
+            if object.epoch == session.epoch, let made = made[start] { return Made(there) == made }
+            found = there
         } catch {
             throw .archive(error)
+        }
+        return try await isOfTheLog(found)
+    }
+
+    /// Whether the digest of what is there is that of the log's bytes. Where the log has a part of them only, or the key is not at hand, it cannot be told, and counts as the same.
+    private func isOfTheLog(_ found: ObjectMetadata) async throws(ShipperError) -> Bool {
+        let (reader, keys, logID) = (sidecar.reader, session.keys, session.logID)
+        return try await worker.run(.heavy) { () throws(WALError) in
+            guard try reader.headLSN <= found.start else { return true }
+            let digest = keys.digest(of: try reader.verifiedRange(found.start..<found.end).bytes, log: logID, under: found.seal?.keyID)
+            return digest.map { $0 == found.rawDigest } ?? true
         }
     }
 
@@ -103,11 +125,11 @@ struct ShippedTruncation: Sendable {
         let key = access.layout.names(.segment, object.epoch, start: object.range.lowerBound, session.naming)[0]
         board.alarm()
         logger.error(
-            "an object that was acknowledged is gone, or of another size now; nothing local was removed",
+            "an object that was acknowledged is gone, or another one now; nothing local was removed",
             metadata: ["object": "\(key.path)", "lsn": "\(object.range.lowerBound)"])
         guard object.epoch == session.epoch else {
             throw .archive(ArchiveError(
-                .gap, "an object that an earlier epoch archived is gone, or of another size now; nothing local was removed", key: key,
+                .gap, "an object that an earlier epoch archived is gone, or another one now; nothing local was removed", key: key,
                 lsn: object.range.lowerBound, hint: "bring it back from another copy of the archive"))
         }
         let (preparation, session, range, preceding) = (preparation, session, object.range, try await precedingDigest(of: object))

@@ -20,8 +20,16 @@ public enum ShipperLimits {
     static let leftoverInterval: UInt64 = 10_000_000_000
     /// Segments that are looked at in the archive before they are removed together: a look is not to be much older than the removal.
     static let truncatedSegmentsMax: UInt64 = 64
-    /// Sizes of archived objects that are kept for the look before they are removed locally; an object whose size is not known is asked for its own.
-    static let rememberedSizesMax = 1 << 16
+    /// Sizes and checksums of archived objects that are kept for the look before they are removed locally; others are compared with the log's bytes.
+    static let rememberedObjectsMax = 1 << 16
+    /// Tails whose names are kept until they are removed, four bytes each; those of a segment with more are found by walking over them.
+    static let rememberedTailsMax = 1 << 16
+    /// Runs of segments whose tails are left that are told apart. With more, the segments between two runs are walked over too: a request each.
+    static let staleRunsMax = 64
+    /// Deletes that one look at the claims may come before.
+    static let deletesPerLook = 32
+    /// Nanoseconds after which a look at the claims is too old for a delete, however few came after it.
+    static let deletionLookAge: UInt64 = 10_000_000_000
     /// Nanoseconds between two tails at least: below, requests cost more than the loss that they save.
     public static let tailIntervalMin: UInt64 = 10_000_000
     /// Segments that are read and compressed at one time, for each log and destination: as many as small machines have processors, and each holds one in memory.

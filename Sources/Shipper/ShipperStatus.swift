@@ -42,6 +42,8 @@ public struct ShipperStatus: Hashable, Sendable {
     public var isBlocking = false
     /// Ranges that were given up since the start, oldest first; the last one may grow. At most the newest hundred.
     public var gaps: [Range<LSN>] = []
+    /// Something is under way: an object, the head document, a truncation, a removal of tails.
+    public var isBusy = false
     /// Events since the start that somebody should look at: the backlog over its limit, ranges given up, objects that were gone.
     public var alarms: UInt64 = 0
     /// Objects archived since the start, their bytes as stored, and the log's bytes in them.

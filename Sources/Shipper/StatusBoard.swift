@@ -24,6 +24,7 @@ final class StatusBoard: Sendable {
             status.archived = plan.archived
             status.checkpoint = plan.checkpoint
             status.durable = plan.durable
+            status.isBusy = plan.isBusy
             status.lagNanoseconds = lag
             status.largestLag = max(status.largestLag, status.lagBytes)
         }

@@ -135,6 +135,26 @@ import WAL
         }
     }
 
+    /// Where nothing is replaced there are no heads: neither where that is said, nor where the parent has none.
+    @Test(arguments: [true, false]) func anImmutableArchiveGetsNoHead(isSaid: Bool) async throws {
+        try await withArchive { directory, _, builder, store in
+            try await SampleArchive.restore(store, into: "\(directory)/second")
+            let layout = Layout(log: SampleArchive.name)
+            if !isSaid { store.plant(layout.head(builder.epoch), nil) }
+            let before = store.contents
+            let counts = (store.count(of: .replace), store.count(of: .delete))
+            let outcome = try await Promotion(
+                directory: "\(directory)/second", destinations: [.init(store: store, log: SampleArchive.name, isImmutable: isSaid)], fork: nil, host: "test",
+                patience: { SampleArchive.NoPatience() }, settle: 0, sleep: { _ in }, now: { 1 }
+            ).run()
+            #expect(outcome.epoch.number == 2 && outcome.hasBegunEverywhere)
+            #expect(counts == (store.count(of: .replace), store.count(of: .delete)))
+            for (key, bytes) in before { #expect(store.contents[key] == bytes) }
+            #expect(Set(store.contents.keys).subtracting(before.keys) == [layout.claim(2), layout.start(2)])
+            #expect(try append("\(directory)/second", count: 5, seed: 1).count == 125)
+        }
+    }
+
     @Test func withoutAnArchiveTheEpochBeginsInTheLogAlone() async throws {
         try await withArchive { directory, records, builder, store in
             try await SampleArchive.restore(store, into: "\(directory)/second")

@@ -168,7 +168,7 @@ def slot_half(half, parity, log_id):
         "epoch_id": u64(half, 48), "segment_digest": half[56:72].hex(), "segment": [u64(half, 72), u64(half, 80)],
         "archive_id": half[88:104].hex(), "archived": u64(half, 104), "capabilities": u32(half, 116),
         "levels": [], "tail_digest": half[248:264].hex(), "started_end": u64(half, 264),
-        "last_gap": [u64(half, 272), u64(half, 280)], "released": u64(half, 376), "gaps": [], "shipping_epoch": u64(half, 288), "shipping_start": u64(half, 296),
+        "last_gap": [u64(half, 272), u64(half, 280)], "released": u64(half, 376), "tails_left": [u64(half, 384), u64(half, 392)], "gaps": [], "shipping_epoch": u64(half, 288), "shipping_start": u64(half, 296),
         "acknowledged": u64(half, 304),
     }
     for at in range(120, 248, 32):
@@ -187,7 +187,7 @@ def slot_half(half, parity, log_id):
         sound = sound and len(slot["gaps"]) == (at - 512) // 256
         sound = sound and all(start >= gap["range"][1] for gap in slot["gaps"])
         slot["gaps"].append({"range": [start, end], "time": when, "told": bool(flags & 1), "reason": reason})
-    ranges = [slot["segment"], slot["last_gap"]] + [gap["range"] for gap in slot["gaps"]] + [level["in_flight"] for level in slot["levels"]]
+    ranges = [slot["segment"], slot["last_gap"], slot["tails_left"]] + [gap["range"] for gap in slot["gaps"]] + [level["in_flight"] for level in slot["levels"]]
     lsns = [slot["position"], slot["archived"], slot["started_end"], slot["shipping_start"], slot["released"]]
     lsns += [level["group_start"] for level in slot["levels"]] + [end for _, end in ranges]
     intact = (

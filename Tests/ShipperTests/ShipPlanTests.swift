@@ -45,6 +45,13 @@ import WAL
         /// Bytes that become durable in one step at most: few, and tails are merged; many, and segments overtake them.
         let growth: UInt64
         private(set) var merges = 0
+        /// Tails and removals that were under way together.
+        private(set) var besides = 0
+
+        /// What is in the archive of segments that are archived.
+        var leftovers: [String] {
+            (0...3).flatMap { level in (mayBeThere[level] ?? [:]).keys.filter { $0 < plan.checkpoint }.map { "\(level) at \($0)" } }
+        }
 
         init(seed: UInt64) {
             growth = [12, 60, 600, 9000][Int(seed % 4)]
@@ -82,6 +89,7 @@ import WAL
             switch action {
             case .shipSegment(let range): attempt(range, level: -1)
             case .shipTail(let range, let level):
+                if underWay.contains(where: { if case .removeTails = $0 { true } else { false } }) { besides += 1 }
                 expect(plan.uploads.isEmpty, "a tail before earlier segments")
                 expect(!underWay.contains { if case .shipTail = $0 { true } else { false } }, "two tails")
                 plan.record(in: &slot)
@@ -93,7 +101,10 @@ import WAL
                 expect(lsn <= slot.position, "truncation past the slot on disk")
                 expect(lsn.rawValue + size <= durable / size * size, "the newest closed segment goes")
             case .writeHead(let archived, _, _): expect(archived.rawValue <= durable, "head past durable")
-            case .removeTails(let range): expect(range.upperBound <= plan.checkpoint, "tails removed before their segment")
+            case .removeTails(let removal):
+                expect(removal.segment.upperBound <= slot.position, "tails removed before the slot says that their segment is archived")
+                expect(!underWay.contains { if case .removeTails = $0 { true } else { false } }, "two removals")
+                if underWay.contains(where: { if case .shipTail = $0 { true } else { false } }) { besides += 1 }
             case .compareAgain: expect(false, "not asked for")
             }
             underWay.append(action)
@@ -119,8 +130,14 @@ import WAL
                 }
             case .shipTail(let range, let level):
                 plan.tailAcknowledged(range, level: level, digest: Bytes16(high: 2, low: range.lowerBound.rawValue + 1), now: now)
-            case .removeTails(let range):
-                for level in 0...3 { mayBeThere[level] = mayBeThere[level]?.filter { !range.contains($0.key) } }
+            case .removeTails(let removal):
+                for level in 0...3 {
+                    guard let known = removal.known?.inOrderOfRemoval else {
+                        mayBeThere[level] = mayBeThere[level]?.filter { !removal.segment.contains($0.key) }
+                        continue
+                    }
+                    for tail in known where tail.level == level { mayBeThere[level]?[tail.start] = nil }
+                }
                 plan.tailsRemoved()
             case .writeHead(let archived, _, _): plan.headWasWritten(archived: archived, now: now)
             case .truncate: plan.truncated()
@@ -153,6 +170,8 @@ import WAL
             for action in machine.plan.next(now: machine.now) { machine.begin(action) }
         }
         #expect(machine.underWay.isEmpty && machine.faults.isEmpty, "seed \(seed): \(machine.underWay) \(machine.faults)")
+        #expect(machine.leftovers.isEmpty, "seed \(seed): tails stay: \(machine.leftovers)")
+        if machine.growth == 60 { #expect(machine.besides > 0, "seed \(seed)") }
         #expect(machine.plan.next(now: machine.now + 10 * ShipperLimits.headInterval).isEmpty, "an idle log asks for something, seed \(seed)")
         #expect(machine.plan.isAtRest(now: machine.now + 10 * ShipperLimits.headInterval), "seed \(seed)")
         machine.plan.observe(durable: LSN(machine.durable + 1), now: machine.now)

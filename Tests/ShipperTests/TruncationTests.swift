@@ -74,6 +74,69 @@ import WAL
         }
     }
 
+    /// Something of the same size in the object's place: other bytes altogether, another object of ours, or its own beginning with another checksum. Whether the run
+    /// made the object or another did.
+    @Test(arguments: [true, false]) func otherBytesOfTheSameSizeAreNoticed(sameRun: Bool) async throws {
+        try await withTemporaryDirectory { scratch in
+            let bench = try ShipBench(scratch)
+            defer { try? bench.log.close() }
+            let first = try bench.write(5)
+            let store = MemoryObjectStore()
+            let clock = SteppedClock()
+            var settings = ShipBench.settings()
+            settings.settle = .seconds(3600)
+            var shipper = bench.shipper(to: store, settings: settings, time: clock)
+            var running = Task { [shipper] in try await shipper.run() }
+            try await eventually("begun") { shipper.status.archived == first }
+            let end = try bench.write(200, seed: 2)
+            let whole = try bench.bytes(.zero..<end)
+            try await eventually("archived") { shipper.status.archived == end }
+            if !sameRun {
+                shipper.finish()
+                try await running.value
+                shipper = bench.shipper(to: store, settings: settings, time: clock)
+                running = Task { [shipper] in try await shipper.run() }
+                try await eventually("begun again") { shipper.status.state == .shipping }
+            }
+            let keys = segments(Array(store.contents.keys)).sorted()
+            let originals = keys.map { store.contents[$0]! }
+            store.plant(keys[1], [UInt8](repeating: 7, count: originals[1].count))
+            let other = originals[3].prefix(originals[2].count)
+            store.plant(keys[2], Array(other) + [UInt8](repeating: 0, count: originals[2].count - other.count))
+            var changed = originals[4]
+            changed[30] ^= 1
+            store.plant(keys[4], changed)
+            clock.advance(by: 7200)
+            try await eventually("truncated: \(shipper.status)") { try head(bench) > LSN(5 * 4096) }
+            #expect(shipper.status.alarms == 3)
+            shipper.finish()
+            try await running.value
+            #expect(try ShipBench.archived(store.contents).contiguous() == whole)
+        }
+    }
+
+    /// An intact object of another content, with our name on it: it stays, and so does everything local.
+    @Test func anIntactObjectOfOtherBytesIsNoticedAfterARestart() async throws {
+        try await withTemporaryDirectory { scratch in
+            let bench = try ShipBench(scratch)
+            defer { try? bench.log.close() }
+            try bench.write(200)
+            let store = MemoryObjectStore()
+            _ = try await bench.shipOnce(to: store, settings: Self.keepAll)
+            let key = segments(Array(store.contents.keys)).sorted()[1]
+            let decoded = try ObjectDecoder.decode(try #require(store.contents[key]), key: key, start: LSN(4096))
+            let planted = try ObjectEncoder().encode(decoded.raw.map { $0 ^ 1 }, decoded.metadata, level: 1).bytes
+            store.plant(key, planted)
+            let error = await #expect(throws: ShipperError.self) { try await bench.shipOnce(to: store) }
+            guard case .archive(let cause) = error else {
+                Issue.record("\(String(describing: error))")
+                return
+            }
+            #expect(cause.code == .diverged && cause.key == key)
+            #expect(try head(bench) == .zero && store.contents[key] == planted)
+        }
+    }
+
     @Test func aForeignObjectInTheirPlaceStopsAndNothingLocalGoes() async throws {
         try await withTemporaryDirectory { scratch in
             let bench = try ShipBench(scratch)

@@ -83,6 +83,7 @@ import Testing
     static let samples: [(SettingKey, String, @Sendable (DestinationSettings) -> Bool)] = [
         (.shipTailInterval, "250ms", { $0.ship.tailInterval == .milliseconds(250) }),
         (.shipUploadsInFlight, "7", { $0.ship.uploadsInFlight == 7 }),
+        (.shipMemoryLimit, "64MiB", { $0.ship.memoryLimit == ByteSize(64 << 20) }),
         (.shipCompressionLevel, "9", { $0.ship.compressionLevel == 9 }),
         (.shipRetain, "64MiB", { $0.ship.retain == ByteSize(64 << 20) }),
         (.shipSettle, "5m", { $0.ship.settle == .seconds(300) }),

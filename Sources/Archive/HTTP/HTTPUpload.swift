@@ -6,7 +6,9 @@ extension HTTPStore {
     public func create(_ key: ObjectKey, _ bytes: [UInt8]) async throws(ArchiveError) -> CreateOutcome {
         // A store that does not honour the condition would replace what is there: the look comes first.
         if !current.contains(.conditionalCreate), try await head(key) != nil { return .exists }
-        if movesIntoPlace { return try await moveIntoPlace(key, bytes, overwrite: false) }
+        // Nor does the look help against a PUT that comes late, after another was given up and somebody else's is there: a late MOVE finds that there is something.
+        let movesAgainstLateness = key.isDocument && current.contains(.probed) && !current.contains(.conditionalCreate) && current.contains(.move)
+        if movesIntoPlace || movesAgainstLateness { return try await moveIntoPlace(key, bytes, overwrite: false) }
         return try await put(key, bytes, onlyIfAbsent: true)
     }
 

@@ -5,7 +5,7 @@ import WAL
 ///
 /// Invariants, tested over seeded sequences of events: nothing past the durable LSN is shipped; no object crosses a segment boundary; the
 /// checkpoint moves over the contiguous acknowledged prefix only; a range once recorded for a tail is the range of every retry; one
-/// tail at a time, and none before all earlier segments are acknowledged; nothing new, no action. Times are monotonic nanoseconds.
+/// tail at a time, and none before all earlier segments are acknowledged; only tails of acknowledged segments are removed; nothing new, no action. Times are monotonic nanoseconds.
 struct ShipPlan: Sendable {
     struct Settings: Sendable {
         var segmentSize: UInt64
@@ -19,12 +19,13 @@ struct ShipPlan: Sendable {
     }
 
     enum Action: Hashable, Sendable {
+        typealias Removal = StaleTails.Removal
         /// Read, verify and compress a closed segment, then upload it. One at a time is being read, `preparationsMax` are compressed.
         case shipSegment(Range<LSN>)
         /// Ship a tail. The range is to be on disk in the slot, as this plan has it, before the first attempt.
         case shipTail(Range<LSN>, level: Int)
-        /// Remove the tails of a closed segment, last first.
-        case removeTails(Range<LSN>)
+        /// Remove the tails of an acknowledged segment, last first.
+        case removeTails(Removal)
         case writeHead(archived: LSN, checkpoint: LSN, durable: LSN)
         /// Look at the claim and at each archived object of these local bytes once more, then remove them.
         case truncate(Range<LSN>)
@@ -49,6 +50,8 @@ struct ShipPlan: Sendable {
     private(set) var uploads: [Upload] = []
     /// What the tail lane does: at most one thing.
     private(set) var tailLane: Action?
+    /// Tails that are to be removed, and a lane for it: however long it takes, tails of the next segments go on.
+    private(set) var stale: StaleTails
     /// The head document or a truncation.
     private(set) var keepingLane: Action?
     private var target: LSN?
@@ -77,6 +80,10 @@ struct ShipPlan: Sendable {
         levels = slot.levels
         lastSegment = slot.lastSegment
         self.durable = durable
+        stale = StaleTails(
+            left: settings.isImmutable ? nil : slot.tailsLeft, segmentSize: settings.segmentSize,
+            // Every tail of the open segment will be one that this plan has asked for.
+            knowsOpenSegment: slot.archived == slot.position && slot.levels.allSatisfy { $0.inFlight == nil })
         self.headWritten = headWritten
         self.comparesBeforeTails = comparesBeforeTails
         // What was released has been looked at, wherever the head is. A segment of which a part has gone already goes without: it could not be shipped
@@ -112,14 +119,15 @@ struct ShipPlan: Sendable {
         lastChangeAt = now
         while let first = uploads.first, case .acknowledged(let digest) = first.phase {
             precondition(first.range.lowerBound == checkpoint, "the checkpoint moves over a contiguous prefix")
-            let wasClean = !hasStaleTails && !hasTails
+            stale.close(first.range, hasTails: hasTails && !settings.isImmutable)
             uploads.removeFirst()
             checkpoint = first.range.upperBound
             archived = max(archived, checkpoint)
             lastSegment = SlotState.ShippedObject(digest: digest, range: first.range)
             for level in levels.indices {
                 levels[level].inFlight = nil
-                if wasClean { levels[level].groupStart = checkpoint }
+                levels[level].groupStart = checkpoint
+                levels[level].groupCount = 0
             }
             acknowledged.append((checkpoint, now))
         }
@@ -131,6 +139,7 @@ struct ShipPlan: Sendable {
         lastChangeAt = now
         levels[level].inFlight = nil
         levels[level].lastDigest = digest
+        stale.shipped(StaleTails.Tail(level: level, start: range.lowerBound), isOfOpenSegment: range.lowerBound >= checkpoint)
         // Its segment was acknowledged meanwhile: it is one of those to be removed.
         guard range.lowerBound >= checkpoint else { return }
         levels[level].groupCount += 1
@@ -144,14 +153,10 @@ struct ShipPlan: Sendable {
     }
 
     /// Also where some could not be removed and never will be: they are named elsewhere, and cost nothing but space.
-    mutating func tailsRemoved() {
-        tailLane = nil
-        for level in levels.indices {
-            levels[level].groupStart = checkpoint
-            levels[level].groupCount = 0
-            levels[level].inFlight = nil
-        }
-    }
+    mutating func tailsRemoved() { stale.removed() }
+
+    /// They stay for now: this plan does not try again, and the slot still knows of them.
+    mutating func tailsPostponed() { stale.postpone() }
 
     mutating func headWasWritten(archived: LSN, now: UInt64) {
         keepingLane = nil
@@ -166,6 +171,7 @@ struct ShipPlan: Sendable {
         slot.position = checkpoint
         slot.archived = archived
         slot.levels = levels
+        slot.tailsLeft = stale.left
         slot.lastSegment = lastSegment
         // Never lowered: what was started before a step back may still arrive.
         if let started = uploads.last?.range.upperBound { slot.segmentsStarted = max(started, slot.segmentsStarted ?? .zero) }
@@ -187,8 +193,6 @@ struct ShipPlan: Sendable {
             uploads.append(Upload(range: segment))
             actions.append(.shipSegment(segment))
         }
-        // They stay in the archive for ever: done with them.
-        if settings.isImmutable, tailLane == nil, hasStaleTails { tailsRemoved() }
         if tailLane == nil, let action = nextTail(now: now) {
             if case .compareAgain = action { return [action] }
             tailLane = action
@@ -198,6 +202,7 @@ struct ShipPlan: Sendable {
             }
             actions.append(action)
         }
+        if let removal = nextRemoval() { actions.append(.removeTails(removal)) }
         if keepingLane == nil, let action = nextKeeping(now: now) {
             keepingLane = action
             if case .truncate(let range) = action { truncatedTo = range.upperBound }
@@ -210,8 +215,14 @@ struct ShipPlan: Sendable {
     /// Whether everything that `finish` asked for is done.
     var isFinished: Bool {
         guard let target else { return false }
-        return archived >= target && uploads.isEmpty && tailLane == nil && keepingLane == nil && !lacksHead
+        return archived >= target && uploads.isEmpty && tailLane == nil && keepingLane == nil && !lacksHead && !(truncatesAtEnd && stale.isWorthWaiting)
     }
+
+    /// Something is under way.
+    var isBusy: Bool { !uploads.isEmpty || tailLane != nil || keepingLane != nil || stale.underWay != nil }
+
+    /// It ships up to a target and is done.
+    var isFinishing: Bool { target != nil }
 
     /// Bytes that are to be shipped now: the target where there is one.
     private var limit: LSN { target.map { min($0, durable) } ?? durable }
@@ -230,11 +241,6 @@ struct ShipPlan: Sendable {
     }
 
     private func nextTail(now: UInt64) -> Action? {
-        if hasStaleTails {
-            let start = levels[0].groupStart
-            let first = LSN(start.rawValue / settings.segmentSize * settings.segmentSize)
-            return .removeTails((objectsStart < segmentEnd(after: start) ? max(first, objectsStart) : first)..<segmentEnd(after: start))
-        }
         guard uploads.isEmpty, segmentEnd(after: checkpoint) > limit else { return nil }
         // A range that may be there already is shipped before anything else, whatever the interval says now.
         for level in levels.indices.reversed() {
@@ -256,6 +262,14 @@ struct ShipPlan: Sendable {
         return nil
     }
 
+    /// Whoever ends soon begins none, except to tidy up: `--once` may be all that ever runs.
+    private mutating func nextRemoval() -> StaleTails.Removal? {
+        guard target == nil || truncatesAtEnd else { return nil }
+        var inFlight: Range<LSN>?
+        if case .shipTail(let range, _) = tailLane { inFlight = range }
+        return stale.next(inFlight: inFlight)
+    }
+
     private func isTailDue(now: UInt64) -> Bool {
         guard let interval = settings.tailInterval else { return false }
         guard let lastTailAt else { return true }
@@ -264,7 +278,7 @@ struct ShipPlan: Sendable {
 
     private mutating func nextKeeping(now: UInt64) -> Action? {
         if target != nil {
-            guard let target, archived >= target, uploads.isEmpty, tailLane == nil || isRemovingTails else { return nil }
+            guard let target, archived >= target, uploads.isEmpty, tailLane == nil else { return nil }
             if lacksHead { return .writeHead(archived: archived, checkpoint: checkpoint, durable: durable) }
             return truncatesAtEnd ? nextTruncation(now: now) : nil
         }
@@ -276,10 +290,6 @@ struct ShipPlan: Sendable {
 
     /// The archive's head document says something else than is archived.
     private var lacksHead: Bool { !settings.isImmutable && headWritten != archived }
-
-    private var isRemovingTails: Bool {
-        if case .removeTails = tailLane { true } else { false }
-    }
 
     /// Nothing was written for a while, and nothing of it is left to be shipped or said.
     func isAtRest(now: UInt64) -> Bool { target == nil && isIdle(now: now) && keepingLane == nil && !lacksHead }
@@ -313,9 +323,6 @@ struct ShipPlan: Sendable {
         return .truncate(truncatedTo..<lsn)
     }
 
-    /// Tails of a segment that is acknowledged are still in the archive.
-    var hasStaleTails: Bool { levels[0].groupStart < checkpoint }
-
     /// The open segment has tails, or may have one.
     private var hasTails: Bool {
         archived > checkpoint || levels.contains { $0.inFlight != nil || $0.groupCount > 0 }
@@ -324,6 +331,7 @@ struct ShipPlan: Sendable {
     private func checkInvariants() {
         precondition(checkpoint <= archived, "the checkpoint is past what is archived")
         precondition(archived <= durable, "archived past the durable LSN")
+        precondition(stale.left.map { $0.upperBound <= checkpoint } ?? true, "tails of a segment that is not acknowledged are to be removed")
         precondition(uploads.last.map { $0.range.upperBound <= durable } ?? true, "a segment past the durable LSN")
         if case .shipTail(let range, _) = tailLane {
             precondition(range.upperBound <= durable, "a tail past the durable LSN")

@@ -104,19 +104,33 @@ struct ArchiveAccess: Sendable {
         try await retrying { () throws(ArchiveError) in try await store.replace(key, bytes) }
     }
 
+    /// What is at a computable name, as far as its metadata tells.
+    enum Sight: Hashable, Sendable {
+        case nothing
+        /// Cut short, or failing its own checks.
+        case damaged
+        case object(ObjectMetadata)
+    }
+
+    /// What is at the names of an object: the first that is intact, else whether there is anything at all. Its content is not read.
+    func sight(_ kind: ObjectMetadata.Kind, _ epoch: EpochName, start: LSN, _ naming: ObjectNaming) async throws(ArchiveError) -> Sight {
+        var sight = Sight.nothing
+        for key in layout.names(kind, epoch, start: start, naming) {
+            do throws(ArchiveError) {
+                if let found = try await readingAgain({ () throws(ArchiveError) in try await readMetadata(key, start: start) }) { return .object(found) }
+            } catch where error.code == .damaged {
+                sight = .damaged
+            }
+        }
+        return sight
+    }
+
     /// The metadata of the object at a computable name; nil where nothing is, or something that was cut short or fails its own checks.
     /// Its content is not read.
     func metadata(
         _ kind: ObjectMetadata.Kind, _ epoch: EpochName, start: LSN, _ naming: ObjectNaming
     ) async throws(ArchiveError) -> ObjectMetadata? {
-        for key in layout.names(kind, epoch, start: start, naming) {
-            do throws(ArchiveError) {
-                if let found = try await readingAgain({ () throws(ArchiveError) in try await readMetadata(key, start: start) }) { return found }
-            } catch where error.code == .damaged {
-                continue
-            }
-        }
-        return nil
+        if case .object(let found) = try await sight(kind, epoch, start: start, naming) { found } else { nil }
     }
 
     private func readMetadata(_ key: ObjectKey, start: LSN) async throws(ArchiveError) -> ObjectMetadata? {

@@ -155,6 +155,8 @@ struct ArchiveComparison {
         state.archived = position
         state.released = min(state.released, position)
         state.lastSegment = last
+        // What is to be shipped again needs its tails.
+        state.tailsLeft = state.tailsLeft.flatMap { $0.lowerBound < position ? $0.lowerBound..<min($0.upperBound, position) : nil }
         regroup(&state, at: position)
         if position < facts.head { giveUp(&state, to: facts.head, "the archive lost what it had acknowledged, and the log had removed it by then") }
     }
@@ -175,12 +177,11 @@ struct ArchiveComparison {
             let start = state.position
             guard let found = try await adoptable(.segment, start) else { return }
             state.lastSegment = SlotState.ShippedObject(digest: found.rawDigest.bytes, range: found.start..<found.end)
-            let hadTails = state.archived > start || state.levels[0].groupStart < start || state.levels.contains { $0.inFlight != nil }
             state.position = found.end
             state.archived = max(state.archived, found.end)
             // Its tails may not have been removed yet.
-            if !hadTails { regroup(&state, at: start) }
-            for level in state.levels.indices { state.levels[level].inFlight = nil }
+            state.tailsLeft = (state.tailsLeft?.lowerBound ?? start)..<found.end
+            regroup(&state, at: found.end)
         }
     }
 
@@ -203,7 +204,7 @@ struct ArchiveComparison {
         // The tail that was in flight has arrived: its retry adopts it.
         if let inFlight = state.levels[0].inFlight, inFlight.lowerBound == state.archived, inFlight.upperBound == end { return }
         state.archived = end
-        if state.levels[0].groupStart >= state.position { regroup(&state, at: end) }
+        regroup(&state, at: end)
         for level in digests.indices { state.levels[level].lastDigest = digests[level] }
     }
 

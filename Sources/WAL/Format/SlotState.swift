@@ -40,6 +40,8 @@ public struct SlotState: Hashable, Sendable {
     public var levels: [LevelState]
     /// The exclusive end of the last segment whose upload was started; nil where none is known.
     public var segmentsStarted: LSN?
+    /// Acknowledged segments whose tails may still be in the archive: from the start of the first of them to the end of the last. Nil: none.
+    public var tailsLeft: Range<LSN>?
     /// A destination's: the log may be truncated up to here. Follows `position`, which is what was shipped, once that has settled, has been
     /// looked at once more, and is no longer to be retained. Whatever lies above `position` does not count.
     public var released: LSN
@@ -67,6 +69,7 @@ public struct SlotState: Hashable, Sendable {
         capabilities = 0
         levels = [LevelState](repeating: LevelState(), count: FormatLimits.tailLevels)
         segmentsStarted = nil
+        tailsLeft = nil
         released = kind == .destination ? position : .zero
         gaps = []
         lastGap = nil
@@ -172,6 +175,7 @@ extension SlotState {
         writer.put(segmentsStarted ?? .zero, at: 264)
         writer.put(rangeOrNone: lastGap, at: 272)
         writer.put(released, at: 376)
+        writer.put(rangeOrNone: tailsLeft, at: 384)
         for (index, gap) in gaps.enumerated() { gap.put(in: &writer, at: SlotState.gapsOffset + index * SlotGap.size) }
         writer.put(epochNumber, at: 288)
         writer.put(epochStart, at: 296)
@@ -229,6 +233,7 @@ extension SlotState {
         segmentsStarted = started == .zero ? nil : started
         lastGap = try reader.rangeOrNone("last gap", at: 272)
         released = try reader.lsn("released LSN", at: 376)
+        tailsLeft = try reader.rangeOrNone("segments whose tails are left", at: 384)
         epochNumber = try reader.u64("epoch number", at: 288, in: 0...FormatLimits.epochNumberMax)
         epochStart = try reader.lsn("epoch start", at: 296)
         lastAcknowledged = try reader.u64("time of the last acknowledgement", at: 304)

@@ -27,6 +27,9 @@ struct PromoteCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("An archive of the log, <base>/<log name>; repeat it for each.", valueName: "url"))
     var archive: [String] = []
 
+    @Flag(help: "Nothing in the archives is replaced or deleted, and no head document is written: as with ship.immutable.")
+    var immutable = false
+
     @OptionGroup var s3: S3Options
     @OptionGroup var keys: KeyOptions
 
@@ -44,12 +47,12 @@ struct PromoteCommand: AsyncParsableCommand {
         if try LogReader.isVacant(directory: log) { throw CommandError(.notFound, "there is no log in \(log); check --log") }
         var destinations: [Promotion.Destination] = []
         for argument in archive {
-            let opening = try await ArchiveOpening(argument, s3, keys)
+            let opening = try await ArchiveOpening(argument, s3, keys, isImmutable: immutable)
             // Nothing is written to a place that is no archive.
             _ = try await ArchiveReader.open(store: opening.store, log: opening.log)
             // How claims are made exclusive depends on what the store can do.
             _ = try await opening.store.probe(prefix: Layout(log: opening.log).probe)
-            destinations.append(Promotion.Destination(store: opening.store, log: opening.log, keys: opening.keys))
+            destinations.append(Promotion.Destination(store: opening.store, log: opening.log, keys: opening.keys, isImmutable: immutable))
         }
         let outcome = try await Promotion(directory: log, destinations: destinations, fork: at).run()
         var words = outcome.wasReplica ? "promoted: " : "is no replica, nothing to do: "

@@ -8,6 +8,7 @@ enum SettingKey: String, CaseIterable, Sendable {
 
     case shipTailInterval = "ship.tail-interval"
     case shipUploadsInFlight = "ship.uploads-in-flight"
+    case shipMemoryLimit = "ship.memory-limit"
     case shipCompressionLevel = "ship.compression-level"
     case shipRetain = "ship.retain"
     case shipSettle = "ship.settle"

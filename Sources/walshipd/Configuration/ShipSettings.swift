@@ -7,6 +7,8 @@ struct ShipSettings: Equatable, Sendable {
     var tailInterval: Duration? = .seconds(1)
     /// Closed segments uploaded at the same time, per destination.
     var uploadsInFlight = 2
+    /// Bytes that the objects on their way to the destination take at most, of all logs together.
+    var memoryLimit = ByteSize(256 << 20)
     /// zstd level.
     var compressionLevel = 3
     /// Archived bytes that are kept in the local log before truncation.
@@ -30,6 +32,8 @@ struct ShipSettings: Equatable, Sendable {
     static let tailIntervals: ClosedRange<Duration> = .milliseconds(10)...(.seconds(86_400))
     /// Each upload in flight holds one compressed segment (up to 1 GiB) in memory.
     static let uploadsInFlightRange = 1...64
+    /// A segment of the default size; one that is larger goes alone.
+    static let memoryLimitMin: UInt64 = 16 << 20
     /// Levels above 19 need more memory to decompress than a reader may have.
     static let compressionLevels = 1...19
     /// Two of the smallest segments; the shipper asks for two of the log's.
@@ -51,6 +55,7 @@ struct ShipSettings: Equatable, Sendable {
             .shipUploadsInFlight, default: uploadsInFlight, SettingParsers.integer(Self.uploadsInFlightRange))
         compressionLevel = try reader.value(
             .shipCompressionLevel, default: compressionLevel, SettingParsers.integer(Self.compressionLevels))
+        memoryLimit = try reader.value(.shipMemoryLimit, default: memoryLimit, SettingParsers.bytes(atLeast: Self.memoryLimitMin))
         retain = try reader.value(.shipRetain, default: retain, SettingParsers.bytes())
         settle = try reader.value(.shipSettle, default: settle, SettingParsers.duration(Self.settles))
         maxLocalBytes = try reader.value(

@@ -9,6 +9,7 @@ struct ShippingDestination: Sendable {
     var store: any ObjectStore
     /// Read once, at the start.
     var keys: KeyRing
+    var memory: UploadMemory
 }
 
 /// One log on its way to one destination, with the end within a deadline.
@@ -25,7 +26,7 @@ struct ShippingRoute: Sendable {
         shipping.keys = destination.keys
         shipper = LogShipper(
             directory: log.path, name: log.name, slot: destination.settings.slotName(of: log), url: archive.text, store: destination.store,
-            settings: shipping, logger: logger)
+            settings: shipping, memory: destination.memory, logger: logger)
     }
 
     var status: ShipperStatus { shipper.status }

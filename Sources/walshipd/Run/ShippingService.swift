@@ -1,6 +1,7 @@
 import Archive
 import Logging
 import ServiceLifecycle
+import Shipper
 
 /// Everything that `walshipd run` runs: each log, listed or found, on its way to each destination. A slow or failing one never holds up another.
 struct ShippingService: Service {
@@ -24,7 +25,8 @@ struct ShippingService: Service {
             // One store a destination: its connections are shared by the logs, and no other destination waits for one of them.
             let factory = StoreFactory(destination, logs: settings.patterns.isEmpty ? settings.logs.count : RunLimits.logsMax, logger: logger)
             destinations.append(ShippingDestination(
-                settings: destination, store: try factory.store(for: destination.base), keys: try await destination.encryption.keys()))
+                settings: destination, store: try factory.store(for: destination.base), keys: try await destination.encryption.keys(),
+                memory: UploadMemory(limit: destination.ship.memoryLimit.bytes)))
         }
         self.destinations = destinations
     }

@@ -19,6 +19,7 @@ import WAL
     private func race(_ rivals: Int, isExclusive: Bool, _ make: () throws -> any ObjectStore) async throws {
         let first = try make()
         let capabilities = try await first.probe(prefix: ObjectKey("probe/.probe"))
+        requireHonesty(capabilities, isExclusive: isExclusive)
         var stores: [any ObjectStore] = []
         for _ in 0..<rivals {
             let store = try make()
@@ -59,6 +60,29 @@ import WAL
     @Test(arguments: [2, 8]) func onLighttpdOneOwnerGoesOn(rivals: Int) async throws {
         let lighttpd = try await LighttpdServer.start()
         try await race(rivals, isExclusive: true) { try http(lighttpd.url) }
+    }
+
+    /// Conditions are not exclusive there; collections are.
+    @Test(arguments: [2, 8]) func onApacheOneOwnerGoesOn(rivals: Int) async throws {
+        let apache = try await ApacheServer.start()
+        try await race(rivals, isExclusive: true) { try http(apache.url) }
+    }
+
+    /// It ignores conditions, and a repeated MKCOL succeeds: a look, and a settling.
+    @Test(arguments: [2, 8]) func onRcloneOneOwnerGoesOn(rivals: Int) async throws {
+        let rclone = try await RcloneServer.start(.webDAV)
+        try await race(rivals, isExclusive: false) { try http(rclone.url) }
+    }
+
+    @Test(arguments: [2, 8]) func onRcloneS3OneOwnerGoesOn(rivals: Int) async throws {
+        let rclone = try await RcloneServer.start(.s3)
+        try await race(rivals, isExclusive: false) { try s3Store(rclone.url, "races") }
+    }
+
+    /// What is not exclusive is what the probe says, and whoever asks for more is told so.
+    private func requireHonesty(_ capabilities: StoreCapabilities, isExclusive: Bool) {
+        #expect(capabilities.contains(.conditionalCreate) || capabilities.contains(.exclusiveCollections) == isExclusive)
+        if !isExclusive { #expect(capabilities.fencingWeakness?.contains("of two writers that claim an epoch at one moment the later one gets it") == true) }
     }
 
     /// Nothing but PUT and GET, and no conditions: a look, and a settling.

@@ -12,7 +12,13 @@ final class GateStore: ObjectStore {
         /// Creations that hang although the gate is open.
         var hangs: @Sendable (ObjectKey) -> Bool = { _ in false }
         var heads: [ObjectKey] = []
+        var deletions = Deletions.done
+        var heldDeletions = 0
+        /// Deletions that are done before others hang, and whether these are done too.
+        var deletionsLeft = 0
+        var doesHeldDeletions = false
     }
+    private enum Deletions { case done, held, failing(ArchiveError) }
     let memory: MemoryObjectStore
     private let state = Mutex(State())
 
@@ -21,6 +27,18 @@ final class GateStore: ObjectStore {
     func close() { state.withLock { $0.gate = .closed } }
     func open() { state.withLock { $0.gate = .open } }
     func hang(_ hangs: @escaping @Sendable (ObjectKey) -> Bool) { state.withLock { $0.hangs = hangs } }
+    /// Deletions hang, fail, or are done again.
+    func holdDeletions(after count: Int = 0, done: Bool = false) {
+        state.withLock { state in
+            state.deletions = .held
+            state.deletionsLeft = count
+            state.doesHeldDeletions = done
+        }
+    }
+    func failDeletions(_ error: ArchiveError) { state.withLock { $0.deletions = .failing(error) } }
+    func letDeletionsGo() { state.withLock { $0.deletions = .done } }
+    /// How often a deletion began to hang.
+    var heldDeletions: Int { state.withLock { $0.heldDeletions } }
     /// What hung and was not delivered.
     var late: [ObjectKey] { state.withLock { $0.late.map(\.key) } }
     /// Keys that were asked for with HEAD.
@@ -79,6 +97,22 @@ final class GateStore: ObjectStore {
     }
     func delete(_ key: ObjectKey) async throws(ArchiveError) {
         try await pass(key)
+        let (isHeld, isDone) = state.withLock { state -> (Bool, Bool) in
+            guard case .held = state.deletions else { return (false, false) }
+            state.deletionsLeft -= 1
+            guard state.deletionsLeft < 0 else { return (false, false) }
+            return (true, state.doesHeldDeletions)
+        }
+        if isHeld, isDone { try await memory.delete(key) }
+        if isHeld { state.withLock { $0.heldDeletions += 1 } }
+        while isHeld, case .held = state.withLock({ $0.deletions }) {
+            do {
+                try await Task.sleep(for: .milliseconds(2))
+            } catch {
+                throw ArchiveError(.cancelled, "cancelled", outcome: .unknown, key: key)
+            }
+        }
+        if case .failing(let error) = state.withLock({ $0.deletions }) { throw error }
         try await memory.delete(key)
     }
     func makeCollection(_ key: ObjectKey) async throws(ArchiveError) -> CreateOutcome {

@@ -31,6 +31,8 @@ final class ShipBench: Sendable {
         return try sync()
     }
 
+    static let silent = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
     func sync() throws -> LSN { try log.sync() }
 
     static func settings(tail: Duration? = .milliseconds(10)) -> ShipperSettings {

@@ -47,6 +47,8 @@ package final class FaultServer: Sendable {
         case forward(Forwarding)
     }
 
+    package typealias Traits = FaultStore.Traits
+
     private let core: FaultServerCore
 
     package init(
@@ -81,6 +83,8 @@ package final class FaultServer: Sendable {
     package var store: FaultStore { core.store }
     /// All that came so far, cut ones included.
     package var requests: [Request] { core.state.withLock { $0.requests } }
+    /// What was answered, by the number of the request; nothing where no status of the script's or the store's went out.
+    package var statuses: [Int: Int] { core.state.withLock { $0.statuses } }
     package var connectionCount: Int { core.state.withLock { $0.connectionCount } }
     /// Connections that are open now.
     package var openConnectionCount: Int { core.state.withLock { $0.connections.count } }
@@ -92,6 +96,8 @@ package final class FaultServer: Sendable {
     /// Requests that a script keeps back for later reach the real server now; returns how many.
     @discardableResult
     package func deliverLate() -> Int { core.upstream?.deliver(upTo: .max) ?? 0 }
+    /// A request that was answered otherwise is done to what `.store` keeps, as one that comes late.
+    package func deliver(_ request: Request) { _ = store.answer(request) }
     /// Ends all connections and refuses new ones.
     package func stop() { core.stop() }
 }
@@ -100,6 +106,7 @@ package final class FaultServer: Sendable {
 final class FaultServerCore: Sendable {
     struct State {
         var requests: [FaultServer.Request] = []
+        var statuses: [Int: Int] = [:]
         /// Only the thread of a connection closes it, after taking it out here.
         var connections: Set<Int32> = []
         var connectionCount = 0
@@ -193,6 +200,7 @@ final class FaultServerCore: Sendable {
     private func answer(_ request: FaultServer.Request, with reply: FaultServer.Reply, _ connection: FaultConnection) -> Bool {
         switch reply {
         case .respond(let status, let headers, let body):
+            state.withLock { $0.statuses[request.number] = status }
             return connection.respond(status, headers, body, toHead: request.method == "HEAD")
         case .close: return false
         case .stall:
@@ -215,6 +223,7 @@ final class FaultServerCore: Sendable {
             return false
         case .store:
             guard case .respond(let status, let headers, let body) = store.answer(request) else { return false }
+            state.withLock { $0.statuses[request.number] = status }
             return connection.respond(status, headers, body, toHead: request.method == "HEAD")
         case .storeWithoutReply:
             _ = store.answer(request)

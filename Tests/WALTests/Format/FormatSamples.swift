@@ -88,6 +88,7 @@ struct FormatSamples {
         }
         slot.segmentsStarted = Bool.random(using: &random) ? lsn(1...FormatLimits.lsnMax) : nil
         slot.released = lsn()
+        slot.tailsLeft = range()
         slot.gaps = gaps()
         slot.lastGap = range()
         slot.epochNumber = number(0...FormatLimits.epochNumberMax)

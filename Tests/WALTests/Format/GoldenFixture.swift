@@ -118,6 +118,7 @@ enum GoldenFixture {
         ]
         slot.segmentsStarted = LSN(4096)
         slot.released = LSN(3075)
+        slot.tailsLeft = LSN(1024)..<LSN(4096)
         slot.gaps = [
             SlotGap(range: LSN(10)..<LSN(20), time: created + 2_000_000_000, reason: "storage was away", isTold: true),
             SlotGap(range: LSN(20)..<LSN(30), time: created + 3_000_000_000, reason: "zu lange weg \u{2014} drop"),

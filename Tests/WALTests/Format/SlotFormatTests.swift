@@ -21,7 +21,7 @@ import WAL
     @Test(
         arguments: [
             (16, 8, 0), (16, 8, .max), (40, 8, .max), (80, 8, 1), (104, 8, .max), (112, 4, 3), (112, 4, 5),
-            (128, 8, 1), (136, 8, .max), (264, 8, .max), (280, 8, 1), (376, 8, .max), (520, 8, 1), (520, 8, .max), (540, 4, 225), (288, 8, 10_000_000_000), (296, 8, .max),
+            (128, 8, 1), (136, 8, .max), (264, 8, .max), (280, 8, 1), (376, 8, .max), (392, 8, 1), (520, 8, 1), (520, 8, .max), (540, 4, 225), (288, 8, 10_000_000_000), (296, 8, .max),
         ] as [(Int, Int, UInt64)])
     func valuesOutOfRangeAreRefused(offset: Int, width: Int, value: UInt64) throws {
         var samples = FormatSamples(seed: 2)
@@ -30,6 +30,7 @@ import WAL
         slot.lastSegment = SlotState.ShippedObject(digest: .zero, range: LSN(10)..<LSN(20))
         slot.levels[0].inFlight = LSN(10)..<LSN(20)
         slot.lastGap = LSN(10)..<LSN(20)
+        slot.tailsLeft = LSN(10)..<LSN(20)
         slot.gaps = [SlotGap(range: LSN(10)..<LSN(20), time: 0, reason: "")]
         let bytes = Damage.page(slot.encode(), with: value, at: offset, width: width)
         let error = try #require(throws: FormatError.self) { try SlotState.decode(bytes) }

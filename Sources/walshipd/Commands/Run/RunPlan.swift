@@ -43,9 +43,10 @@ struct RunPlan {
     /// What each destination's settings come to, in words; a label and a value each.
     static func notes(_ destination: DestinationSettings) -> [(label: String, value: String)] {
         let ship = destination.ship
-        var notes = [
+        var notes: [(label: String, value: String)] = [
             ("tails", ship.tailInterval.map { "every \(DurationText.format($0)) at most" } ?? "none but the last one before the end"),
             ("uploads", "\(ship.uploadsInFlight) at a time for each log, zstd level \(ship.compressionLevel)"),
+            ("memory", "\(ship.memoryLimit) for all uploads together"),
             ("bandwidth", ship.bandwidthLimit.map { "\($0) per second for all uploads together" } ?? "not limited"),
             ("truncation", "\(ship.settle == .zero ? "at once" : "\(DurationText.format(ship.settle)) after the acknowledgement"), \(ship.retain) bytes stay"),
             ("backlog", ship.maxLocalBytes.map { "past \($0): \(ship.backlogPolicy.rawValue)" } ?? "as much as the disk holds"),
@@ -138,6 +139,7 @@ struct RunPlan {
             ("tail_interval_seconds", .optional(ship.tailInterval) { .seconds($0 / .seconds(1)) }),
             ("uploads_in_flight", .number(UInt64(ship.uploadsInFlight))),
             ("compression_level", .number(UInt64(ship.compressionLevel))),
+            ("memory_limit", .number(ship.memoryLimit.bytes)),
             ("bandwidth_limit", .optional(ship.bandwidthLimit) { .number($0.bytes) }),
             ("retain", .number(ship.retain.bytes)),
             ("settle_seconds", .seconds(ship.settle / .seconds(1))),
