@@ -58,6 +58,7 @@ import WAL
         slot.segmentsStarted = nil
         slot.lastGap = nil
         slot.gaps = []
+        slot.tailsLeft = nil
         slot.released = .zero
         for level in slot.levels.indices { slot.levels[level].lastDigest = nil }
         #expect(old == slot && old.encode() == bytes)
