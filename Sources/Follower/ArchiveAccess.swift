@@ -19,6 +19,11 @@ struct ArchiveAccess: Sendable {
         }
     }
 
+    /// Whether anything is at `key`.
+    func isThere(_ key: ObjectKey) async throws(ArchiveError) -> Bool {
+        try await retrying { () throws(ArchiveError) in try await store.head(key) != nil }
+    }
+
     func document<Document: ArchiveDocument>(_ type: Document.Type, _ key: ObjectKey) async throws(ArchiveError) -> Document? {
         try await readingAgain { () throws(ArchiveError) in
             guard let bytes = try await bytes(key, limit: Document.sizeMax) else { return nil }
@@ -111,6 +116,19 @@ struct ArchiveAccess: Sendable {
     func replace<Document: ArchiveDocument>(_ document: Document, _ key: ObjectKey) async throws(ArchiveError) {
         let bytes = try document.encoded(for: key)
         try await retrying { () throws(ArchiveError) in try await store.replace(key, bytes) }
+    }
+
+    func replace(bytes: [UInt8], _ key: ObjectKey) async throws(ArchiveError) {
+        try await retrying { () throws(ArchiveError) in try await store.replace(key, bytes) }
+    }
+
+    /// Stores `bytes` where nothing is; false where something else is.
+    func create(bytes: [UInt8], _ key: ObjectKey) async throws(ArchiveError) -> Bool {
+        try await retrying { () throws(ArchiveError) in
+            if try await store.create(key, bytes) == .created { return true }
+            // Perhaps ours, from an attempt whose reply was lost.
+            return try await self.bytes(key, limit: ArchiveLimits.objectSizeMax) == bytes
+        }
     }
 
     /// Every request made here can be repeated: it reads, or what it writes is the same each time.

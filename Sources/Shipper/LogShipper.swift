@@ -252,7 +252,14 @@ public final class LogShipper: Sendable {
             publisher: Publisher(store: store, layout: layout, keys: settings.keys, patience: patience), claims: claims, preparation: preparation,
             worker: worker, memory: memory, board: board, time: time, logger: logger, retryDelayMax: delayMax, pollInterval: pollInterval, restInterval: restInterval,
             pause: pause)
+        async let _ = retention(session, facts, slot, access).run()
         return try await run.run(plan(state, facts, compared), end: end)
+    }
+
+    private func retention(_ session: ShipSession, _ facts: LogFacts, _ slot: DestinationSlot, _ access: ArchiveAccess) -> ArchiveRetention {
+        ArchiveRetention(
+            retain: settings.isImmutable ? nil : settings.archiveRetain?.nanoseconds, session: session, segmentSize: facts.segmentSize, slot: slot,
+            access: access, claimSettle: settings.claimSettle.inSeconds, time: time, logger: logger)
     }
 
     /// A range that neither the archive nor the log has.

@@ -90,6 +90,7 @@ struct ShippedTruncation: Sendable {
             if try await isThere(object) { return }
             // One reply may be wrong.
         }
+        if try await isPruned(object.range) { return }
         try await shipAgain(object)
     }
 

@@ -5,6 +5,11 @@ public enum ShipperLimits {
     public static let tailsPerGroup: UInt32 = 32
     /// The highest level that tails are merged into.
     public static let tailLevelMax = 3
+    /// Looks at what may be pruned in the time for which the archive keeps things: so it keeps at most a twenty-fourth longer.
+    static let retentionTurns: UInt64 = 24
+    /// Nanoseconds between two of them: an archive that keeps a year need not be asked more than once an hour, one that keeps minutes not all the time.
+    static let retentionIntervalMax: UInt64 = 3_600_000_000_000
+    static let retentionIntervalMin: UInt64 = 10_000_000_000
     /// Nanoseconds between two writes of the head document while there is something to ship: it is a hint, and costs a request.
     public static let headInterval: UInt64 = 10_000_000_000
     /// Nanoseconds without anything to ship after which a log counts as idle and its head is written a last time.

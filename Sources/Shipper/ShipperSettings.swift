@@ -10,6 +10,8 @@ public struct ShipperSettings: Hashable, Sendable {
     public var compressionLevel = 3
     /// Bytes that stay in the local log although they are archived.
     public var retain: UInt64 = 0
+    /// How long the archive keeps what was durable then; nil: for ever. Not where `isImmutable`.
+    public var archiveRetain: Duration?
     /// How long after its acknowledgement a segment is looked at once more and truncated.
     public var settle: Duration = .zero
     /// Bytes that may wait to be shipped (durable, and not below the checkpoint) before the policy applies: at least two segments. Nil: any number.

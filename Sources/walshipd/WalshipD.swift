@@ -14,7 +14,7 @@ struct WalshipD: AsyncParsableCommand {
         version: "walshipd \(Version.current)",
         subcommands: subcommands)
 
-    /// Every subcommand, in the order in which help shows them: run, serve, append, cat, restore, promote, verify, copy, flush, slots,
+    /// Every subcommand, in the order in which help shows them: run, serve, append, cat, restore, promote, verify, repair, prune, copy, flush, slots,
     /// status, key, demo. A command is registered when it does its work.
     static let subcommands: [any ParsableCommand.Type] = [
         RunCommand.self,
@@ -24,6 +24,8 @@ struct WalshipD: AsyncParsableCommand {
         RestoreCommand.self,
         PromoteCommand.self,
         VerifyCommand.self,
+        RepairCommand.self,
+        PruneCommand.self,
         CopyCommand.self,
         FlushCommand.self,
         SlotsCommand.self,

@@ -4,7 +4,7 @@ import json
 import re
 import unicodedata
 
-from checksums import ALL_ONES, LSN_MAX, Refused, require
+from checksums import ALL_ONES, LSN_MAX, Refused, crc32c, require
 
 
 def number(value):
@@ -65,6 +65,15 @@ def fields(value, rules, key):
     return {name: int(value[name]) if rule is lsn or rule is decimal else value[name] for name, rule in rules.items()}
 
 
+def check_checksum(data, key):
+    places = [match.end() for match in re.finditer(rb'"crc32c":"', data)]
+    require(len(places) == 1, f"{key}: not one crc32c")
+    begin, end = places[0], places[0] + 8
+    digits = re.fullmatch(rb'([0-9a-f]{8})"', data[begin:end + 1])
+    require(digits is not None, f"{key}: crc32c is not eight lower-case hex digits")
+    require(int(digits[1], 16) == crc32c(data[:begin] + b"00000000" + data[end:]), f"{key}: crc32c")
+
+
 def document(kind, data, key):
     """The known fields of the document, checked, LSNs and times as numbers."""
     require(len(data) <= (16 << 20 if kind == "start" else 64 << 10), f"{key}: too large")
@@ -74,6 +83,7 @@ def document(kind, data, key):
         raise Refused(f"{key}: {error}") from None
     require(isinstance(value, dict) and number(value.get("format")), f"{key}: no format")
     require(value["format"] == 1, f"{key}: of a newer version")
+    check_checksum(data, key)
     found = fields(value, RULES[kind], key)
     if kind == "start":
         check_start(found, key)

@@ -1,7 +1,7 @@
 import FoundationEssentials
 
-/// A JSON document of the archive. Written as one canonical line (keys sorted, no spaces); read strictly: a missing or
-/// malformed field is refused, an unknown one ignored.
+/// A JSON document of the archive. Written as one canonical line (keys sorted, no spaces) with a checksum over its bytes; read strictly: a wrong
+/// checksum and a missing or malformed field are refused, an unknown field is ignored.
 public protocol ArchiveDocument: Codable, Hashable, Sendable {
     /// Bytes of the largest document of this type that is read or written.
     static var sizeMax: Int { get }
@@ -19,7 +19,10 @@ extension ArchiveDocument {
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         let bytes: [UInt8]
         do {
-            bytes = try Array(encoder.encode(self))
+            guard let sealed = DocumentChecksum.sealed(try Array(encoder.encode(UnsealedDocument(document: self)))) else {
+                preconditionFailure("no text of a document looks like a field")
+            }
+            bytes = sealed
         } catch {
             throw ArchiveError(.invalid, "this document cannot be written: \(error)", key: key)
         }
@@ -30,15 +33,20 @@ extension ArchiveDocument {
     }
 
     /// Reads the document found at `key`. Throws `.damaged` where the bytes are no JSON (cut short, or something else's), and
-    /// `.invalid`, naming the field, where they are JSON that breaks the format.
+    /// `.invalid`, naming the field, where they are JSON that breaks the format: also where the checksum is wrong, because what is complete was no
+    /// upload that was cut, and is not to be taken for one and replaced.
     public init(decoding bytes: [UInt8], key: ObjectKey) throws(ArchiveError) {
         guard bytes.count <= Self.sizeMax else {
             throw ArchiveError(.invalid, "the document has \(bytes.count) bytes, more than \(Self.sizeMax)", key: key)
         }
         do {
+            _ = try JSONDecoder().decode(DocumentVersion.self, from: Data(bytes))
+            if let problem = DocumentChecksum.problem(bytes) { throw ArchiveError(.invalid, problem, key: key) }
             self = try JSONDecoder().decode(Self.self, from: Data(bytes))
         } catch let error as DecodingError {
             throw DocumentFailure.archiveError(error, key: key)
+        } catch let error as ArchiveError {
+            throw error
         } catch {
             throw ArchiveError(.invalid, "the document cannot be read: \(error)", key: key)
         }

@@ -17,6 +17,9 @@ public struct KeyRing: Hashable, Sendable {
 
     public var isEmpty: Bool { keys.isEmpty }
 
+    /// In no order that means anything.
+    package var all: [MasterKey] { Array(keys.values) }
+
     subscript(id: KeyID) -> MasterKey? { keys[id] }
 
     /// Whether objects that were encrypted with this key open.
@@ -26,6 +29,12 @@ public struct KeyRing: Hashable, Sendable {
     public func digest(of raw: [UInt8], log: LogID, under id: KeyID?) -> RawDigest? {
         guard let id else { return RawDigest(of: raw) }
         return keys[id].map { $0.keyed(RawDigest(of: raw), log: log) }
+    }
+
+    /// As `digest(of:log:under:)`, of raw bytes of which the digest without a key is known.
+    package func digest(_ plain: RawDigest, log: LogID, under id: KeyID?) -> RawDigest? {
+        guard let id else { return plain }
+        return keys[id].map { $0.keyed(plain, log: log) }
     }
 
     /// What is said where an object needs a key that is not here.

@@ -55,6 +55,8 @@ struct RunCommand: AsyncParsableCommand {
     var shipRetain: String?
     @Option(help: ArgumentHelp("Overrides ship.memory-limit.", valueName: "size"))
     var shipMemoryLimit: String?
+    @Option(help: ArgumentHelp("Overrides ship.archive-retain.", valueName: "duration|off"))
+    var shipArchiveRetain: String?
     @Option(help: ArgumentHelp("Overrides ship.settle.", valueName: "duration"))
     var shipSettle: String?
     @Option(help: ArgumentHelp("Overrides ship.max-local-bytes.", valueName: "size|off"))
@@ -87,6 +89,7 @@ struct RunCommand: AsyncParsableCommand {
         let flags: [SettingKey: String?] = [
             .log: log, .archive: archive, .shipTailInterval: shipTailInterval, .shipUploadsInFlight: shipUploadsInFlight,
             .shipCompressionLevel: shipCompressionLevel, .shipRetain: shipRetain, .shipSettle: shipSettle,
+            .shipArchiveRetain: shipArchiveRetain,
             .shipMaxLocalBytes: shipMaxLocalBytes, .shipBacklogPolicy: shipBacklogPolicy, .shipMemoryLimit: shipMemoryLimit,
             .shipClaimSettle: shipClaimSettle, .shipBandwidthLimit: shipBandwidthLimit, .shipImmutable: shipImmutable, .shipFencing: shipFencing,
               .retryDelayMax: retryDelayMax, .logLevel: logLevel, .shutdownDeadline: shutdownDeadline,

@@ -1,23 +1,55 @@
+import Archive
 import ArgumentParser
+import Follower
 import WAL
 
-/// `walshipd verify`: every file and every record of a log, read and checked.
-struct VerifyCommand: ParsableCommand {
+/// `walshipd verify`: every file and every record of a log, or every document, object and record of an archive, read and checked.
+struct VerifyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify",
-        abstract: "Reads all of a log and says whether it is what was written.",
+        abstract: "Reads all of a log, or of an archive, and says whether it is what was written.",
         discussion: """
-            Checks the control file, the slots, every segment file and every record up to where the log is durable; works beside a \
-            writer and changes nothing. Prints "ok" and what is there, or a line for each damage with its LSN and file, and then \
-            ends with the exit code 3. Things that need no repair, such as traces of a crash, are named on standard error.
+            --log checks the control file, the slots, every segment file and every record up to where the log is durable; it works beside a \
+            writer and changes nothing.
+
+            --archive checks every document, every object (of all epochs where the store lists) and every record of them, and that nothing is missing; it works \
+            beside a shipper and writes nothing to the archive. With --cursor, only what is new since the last time is read. Objects whose key is not given (--key-file) are \
+            checked as they lie there, and not opened.
+
+            Prints "ok" and what is there, or a line for each damage with its LSN and its file or object, and then ends with the exit code 3. A range that was given \
+            up (a gap) is no damage, but a restore does not get across it: also 3. Things that need no repair are named on standard error.
             """)
 
     @Option(help: ArgumentHelp("The directory of the log.", valueName: "dir"))
-    var log: String
+    var log: String?
 
-    mutating func validate() throws { try LogDirectory.validate(log) }
+    @Option(help: ArgumentHelp("The archive, <base>/<log name>: http://…, https://…, s3://… or file:///….", valueName: "url"))
+    var archive: String?
 
-    mutating func run() throws {
+    @OptionGroup var s3: S3Options
+    @OptionGroup var keys: KeyOptions
+
+    @Option(help: ArgumentHelp("For --archive: a file that remembers what was read and intact; made where there is none.", valueName: "file"))
+    var cursor: String?
+
+    @Flag(help: "For --archive: print one JSON object.")
+    var json = false
+
+    mutating func validate() throws {
+        guard (log == nil) != (archive == nil) else { throw ValidationError("name a log with --log, or an archive with --archive") }
+        if let log { try LogDirectory.validate(log) }
+        if log != nil, cursor != nil || json { throw ValidationError("--cursor and --json go with --archive") }
+        if cursor == "" { throw ValidationError("--cursor is empty; name a file") }
+    }
+
+    mutating func run() async throws {
+        if let log { try verify(log: log) }
+        if let archive { try await verify(archive: archive) }
+    }
+
+    // MARK: A log
+
+    private func verify(log: String) throws {
         let reader = try LogDirectory.open(log)
         defer { reader.close() }
         let summary = try reader.audit { finding throws(WALError) in
@@ -30,17 +62,87 @@ struct VerifyCommand: ParsableCommand {
         let counts = Self.describe(summary)
         guard summary.damages == 0 else {
             throw CommandError(
-                .damaged, "\(summary.damages) damaged \(summary.damages == 1 ? "place" : "places") in \(log), nothing was changed; intact: \(counts). Restore the log from its archive")
+                .damaged, "\(summary.damages) damaged \(summary.damages == 1 ? "place" : "places") in \(log), nothing was changed; intact: \(counts). `walshipd repair --log` mends it from its archive")
         }
         try Output.standard.write(line: "ok: \(counts)")
     }
 
     static func describe(_ summary: LogAudit.Summary) -> String {
-        func count(_ number: UInt64, _ one: String) -> String { "\(number) \(one)\(number == 1 ? "" : "s")" }
         var text = "\(count(summary.records, "record")), \(count(summary.bytes, "byte")), \(count(summary.segments, "segment")), "
         text += "head \(summary.head), durable \(summary.durable), \(count(UInt64(summary.epochs), "epoch"))"
         if summary.isCopied { text += ", a copied directory" }
         if summary.isReplica { text += ", a replica" }
         return text
+    }
+
+    private static func count(_ number: UInt64, _ one: String) -> String { "\(number) \(one)\(number == 1 ? "" : "s")" }
+
+    // MARK: An archive
+
+    private func verify(archive: String) async throws {
+        let opening = try await ArchiveOpening(archive, s3, keys)
+        let file = cursor.map(CursorFile.init)
+        let known = try file?.read()
+        var findings: [AuditFinding] = []
+        let audit = ArchiveAudit(store: opening.store, log: opening.log, keys: opening.keys)
+        let summary = try await audit.run(cursor: known) { finding in
+            if json {
+                findings.append(finding)
+            } else if finding.isFault {
+                try Output.standard.write(line: Self.line(finding))
+            } else {
+                try Output.error.write(line: "walshipd verify: \(Self.line(finding))")
+            }
+        }
+        if json { try Output.standard.write(line: Self.json(summary, findings, url: opening.url).text) }
+        if let file, let cursor = summary.cursor { try file.write(cursor) }
+        let counts = Self.describe(summary)
+        guard summary.damages == 0, summary.missing == 0, summary.gaps == 0 else {
+            let wrong = [(summary.damages, "damaged"), (summary.missing, "missing"), (summary.gaps, "given up")].filter { $0.0 > 0 }
+            throw CommandError(
+                .damaged, "\(wrong.map { "\($0.0) \($0.1)" }.joined(separator: ", ")) in \(opening.url), nothing was changed; intact: \(counts). "
+                    + "`walshipd repair --archive` brings back what another archive or the log still has")
+        }
+        if !json { try Output.standard.write(line: "ok: \(counts)") }
+    }
+
+    static func line(_ finding: AuditFinding) -> String {
+        let kind =
+            switch finding.kind {
+            case .damage: "damage"
+            case .missing: "missing"
+            case .gap: "gap"
+            case .note: "note"
+            }
+        let place = finding.lsn.map { " at LSN \($0)" } ?? ""
+        let range = finding.end.map { " to \($0)" } ?? ""
+        return "\(kind)\(place)\(range)\(finding.key.map { " in \($0)" } ?? ""): \(finding.what)"
+    }
+
+    static func describe(_ summary: AuditSummary) -> String {
+        var text = "\(count(UInt64(summary.documents), "document")), \(count(UInt64(summary.segments), "segment")), \(count(UInt64(summary.tails), "tail")), "
+        text += "\(count(summary.records, "record")), \(count(summary.rawBytes, "byte")) of log in \(summary.objectBytes), "
+        text += "LSN \(summary.first) to \(summary.end), \(count(UInt64(summary.epochs), "epoch"))"
+        if summary.skipped > 0 { text += ", \(summary.skipped) more that were read before" }
+        if summary.sealed > 0 { text += "; \(summary.sealed) of the objects are encrypted with keys that were not given: their checksums are right, they were not opened" }
+        if !summary.isListed { text += "; the store does not list, so only what names lead to was seen" }
+        return text
+    }
+
+    static func json(_ summary: AuditSummary, _ findings: [AuditFinding], url: String) -> JSONText {
+        .object([
+            ("archive", .string(url)), ("ok", .bool(summary.damages == 0 && summary.missing == 0 && summary.gaps == 0)),
+            ("documents", .number(UInt64(summary.documents))), ("segments", .number(UInt64(summary.segments))), ("tails", .number(UInt64(summary.tails))),
+            ("records", .number(summary.records)), ("bytes", .number(summary.rawBytes)), ("object_bytes", .number(summary.objectBytes)),
+            ("first_lsn", .lsn(summary.first)), ("end_lsn", .lsn(summary.end)), ("epochs", .number(UInt64(summary.epochs))),
+            ("skipped", .number(UInt64(summary.skipped))), ("sealed", .number(UInt64(summary.sealed))), ("listed", .bool(summary.isListed)),
+            ("damaged", .number(UInt64(summary.damages))), ("missing", .number(UInt64(summary.missing))), ("gaps", .number(UInt64(summary.gaps))),
+            ("findings", .array(findings.map { finding in
+                .object([
+                    ("kind", .string(String(describing: finding.kind))), ("key", .optional(finding.key) { .string($0.path) }), ("lsn", .lsn(finding.lsn)),
+                    ("end_lsn", .lsn(finding.end)), ("what", .string(finding.what)),
+                ])
+            })),
+        ])
     }
 }

@@ -11,6 +11,7 @@ enum SettingKey: String, CaseIterable, Sendable {
     case shipMemoryLimit = "ship.memory-limit"
     case shipCompressionLevel = "ship.compression-level"
     case shipRetain = "ship.retain"
+    case shipArchiveRetain = "ship.archive-retain"
     case shipSettle = "ship.settle"
     case shipMaxLocalBytes = "ship.max-local-bytes"
     case shipBacklogPolicy = "ship.backlog-policy"

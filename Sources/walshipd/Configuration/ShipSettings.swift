@@ -13,6 +13,8 @@ struct ShipSettings: Equatable, Sendable {
     var compressionLevel = 3
     /// Archived bytes that are kept in the local log before truncation.
     var retain = ByteSize(0)
+    /// How long the archive keeps what was durable then; nil: for ever.
+    var archiveRetain: Duration?
     /// How long after its acknowledgement a segment is looked at once more and truncated.
     var settle: Duration = .zero
     /// Bytes that may wait to be shipped before the policy applies; nil: any number.
@@ -39,6 +41,8 @@ struct ShipSettings: Equatable, Sendable {
     /// Two of the smallest segments; the shipper asks for two of the log's.
     static let maxLocalBytesMin: UInt64 = 8192
     static let settles: ClosedRange<Duration> = .zero...(.seconds(30 * 86_400))
+    /// Below an hour a restore could hardly be begun before its archive goes.
+    static let archiveRetains: ClosedRange<Duration> = .seconds(3600)...(.seconds(36_500 * 86_400))
     /// Below, many uploads at a time would stand still for longer than a transfer may.
     static let bandwidthLimitMin: UInt64 = 64 << 10
     /// Zero would read the claim back before a rival's request can arrive.
@@ -58,6 +62,11 @@ struct ShipSettings: Equatable, Sendable {
         memoryLimit = try reader.value(.shipMemoryLimit, default: memoryLimit, SettingParsers.bytes(atLeast: Self.memoryLimitMin))
         retain = try reader.value(.shipRetain, default: retain, SettingParsers.bytes())
         settle = try reader.value(.shipSettle, default: settle, SettingParsers.duration(Self.settles))
+        archiveRetain = try reader.value(
+            .shipArchiveRetain, default: archiveRetain, SettingParsers.orOff(SettingParsers.duration(Self.archiveRetains)))
+        if immutable, archiveRetain != nil {
+            throw try reader.error(.shipArchiveRetain, "nothing is deleted from an immutable archive: leave one of the two out")
+        }
         maxLocalBytes = try reader.value(
             .shipMaxLocalBytes, default: maxLocalBytes, SettingParsers.orOff(SettingParsers.bytes(atLeast: Self.maxLocalBytesMin)))
         backlogPolicy = try reader.value(.shipBacklogPolicy, default: backlogPolicy, SettingParsers.word(BacklogPolicy.self))

@@ -74,6 +74,7 @@ extension ShipperSettings {
         uploadsInFlight = settings.ship.uploadsInFlight
         compressionLevel = settings.ship.compressionLevel
         retain = settings.ship.retain.bytes
+        archiveRetain = settings.ship.archiveRetain
         settle = settings.ship.settle
         maxLocalBytes = settings.ship.maxLocalBytes?.bytes
         backlogPolicy = settings.ship.backlogPolicy

@@ -26,15 +26,56 @@ import WAL
         // Fields of later versions are ignored, white space is allowed.
         let text = String(decoding: bytes, as: UTF8.self)
         let grown = "  {\n\"later\":{\"a\":[1,null]}," + text.dropFirst() + "\n"
-        #expect(try Document(decoding: Array(grown.utf8), key: key) == document)
+        #expect(try Document(decoding: sealed(grown), key: key) == document)
         for count in 0..<bytes.count {
             let error = #expect(throws: ArchiveError.self) { try Document(decoding: Array(bytes.prefix(count)), key: key) }
             #expect(error?.code == .damaged && error?.key == key, "\(count) bytes: \(String(describing: error))")
         }
     }
 
+    private func sealed(_ text: String) throws -> [UInt8] {
+        try #require(DocumentChecksum.sealed(Array(text.utf8)))
+    }
+
+    /// Each bit of a document, flipped: none goes unnoticed, and what is still JSON is not taken for an upload that was cut.
+    @Test func everyFlippedBitIsNoticed() throws {
+        let documents: [[UInt8]] = [
+            try ClaimDocument(epoch: SampleLog.epoch, host: "a \"crc32c\":\"00000000\" b", time: 7).encoded(for: key),
+            try HeadDocument(epoch: SampleLog.epoch, archived: LSN(2), checkpoint: LSN(1), durable: LSN(3), time: 9).encoded(for: key),
+            try LogDocument(logID: SampleLog.logID, archiveID: SampleLog.archiveID, segmentSize: 16 << 20).encoded(for: key),
+            try StartDocument(parent: EpochName(SampleLog.first), epochs: Self.epochs).encoded(for: key),
+        ]
+        for (index, whole) in documents.enumerated() {
+            for bit in 0..<whole.count * 8 {
+                var bytes = whole
+                bytes[bit / 8] ^= 1 << (bit % 8)
+                let error = #expect(throws: ArchiveError.self, "document \(index), bit \(bit)") {
+                    switch index {
+                    case 0: _ = try ClaimDocument(decoding: bytes, key: key)
+                    case 1: _ = try HeadDocument(decoding: bytes, key: key)
+                    case 2: _ = try LogDocument(decoding: bytes, key: key)
+                    default: _ = try StartDocument(decoding: bytes, key: key)
+                    }
+                }
+                #expect(error?.code == .invalid || error?.code == .damaged)
+            }
+        }
+    }
+
+    @Test func checksumStandsOnceAndInLowerCase() throws {
+        let text = Self.head
+        for bad in [
+            text.replacing(#""crc32c":"e60aacda","#, with: ""), text.replacing("e60aacda", with: "E60AACDA"),
+            text.replacing("e60aacda", with: "e60aacd"), text.replacing("}", with: #","later":{"crc32c":"e60aacda"}}"#),
+        ] {
+            #expect(bad != text)
+            let error = #expect(throws: ArchiveError.self) { try HeadDocument(decoding: Array(bad.utf8), key: key) }
+            #expect(error?.code == .invalid && error?.message.contains("field crc32c") == true, "\(bad)")
+        }
+    }
+
     static let head =
-        #"{"archived_lsn":"2","checkpoint_lsn":"1","durable_lsn":"3","epoch_id":"feedfacecafebeef","epoch_number":2,"format":1,"time":"9"}"#
+        #"{"archived_lsn":"2","checkpoint_lsn":"1","crc32c":"e60aacda","durable_lsn":"3","epoch_id":"feedfacecafebeef","epoch_number":2,"format":1,"time":"9"}"#
 
     @Test func headLooksLikeThis() throws {
         let head = HeadDocument(epoch: SampleLog.epoch, archived: LSN(2), checkpoint: LSN(1), durable: LSN(3), time: 9)
@@ -68,7 +109,8 @@ import WAL
     func malformedFieldsAreRefusedByName(from: String, to: String, field: String) throws {
         let text = Self.head.replacing(from, with: to)
         #expect(text != Self.head)
-        let error = #expect(throws: ArchiveError.self) { try HeadDocument(decoding: Array(text.utf8), key: key) }
+        let bytes = try sealed(text)
+        let error = #expect(throws: ArchiveError.self) { try HeadDocument(decoding: bytes, key: key) }
         #expect(error?.code == .invalid && error?.key == key)
         #expect(error?.message.contains("field \(field)") == true, "\(String(describing: error))")
     }
@@ -89,7 +131,8 @@ import WAL
             decoding: try StartDocument(parent: EpochName(SampleLog.first), epochs: Self.epochs).encoded(for: key), as: UTF8.self)
         let text = good.replacing(from, with: to)
         #expect(text != good, "\(good)")
-        let error = #expect(throws: ArchiveError.self) { try StartDocument(decoding: Array(text.utf8), key: key) }
+        let bytes = try sealed(text)
+        let error = #expect(throws: ArchiveError.self) { try StartDocument(decoding: bytes, key: key) }
         #expect(error?.code == .invalid && error?.message.contains("field \(field)") == true, "\(String(describing: error))")
     }
 
@@ -125,8 +168,9 @@ import WAL
         let claim = ClaimDocument(epoch: SampleLog.epoch, host: "a\u{1B}[31m\n" + String(repeating: "é", count: 1000), time: 0)
         #expect(claim.host.hasPrefix("a?[31m?é") && claim.host.utf8.count <= ArchiveLimits.textSizeMax)
         #expect(try ClaimDocument(decoding: claim.encoded(for: key), key: key) == claim)
-        let evil = #"{"epoch_id":"feedfacecafebeef","epoch_number":2,"format":1,"host":"\u001b[31m","time":"9"}"#
-        let error = #expect(throws: ArchiveError.self) { try ClaimDocument(decoding: Array(evil.utf8), key: key) }
+        let evil = #"{"crc32c":"00000000","epoch_id":"feedfacecafebeef","epoch_number":2,"format":1,"host":"\u001b[31m","time":"9"}"#
+        let bytes = try sealed(evil)
+        let error = #expect(throws: ArchiveError.self) { try ClaimDocument(decoding: bytes, key: key) }
         #expect(error?.message.contains("field host") == true)
     }
 }

@@ -54,6 +54,7 @@ struct RunPlan {
             ("immutable", ship.immutable ? "yes: nothing is replaced or deleted, no head documents, the probe leaves its objects" : "no"),
             ("encryption", destination.encryption.words),
         ]
+        notes.append(("archive", ship.archiveRetain.map { "keeps \(DurationText.format($0))" } ?? "keeps everything"))
         switch destination.base.place {
         case .directory: break
         case .http: notes.append(("credentials", credentials(destination.http)))
@@ -133,6 +134,7 @@ struct RunPlan {
 
     private static func json(_ destination: DestinationSettings) -> JSONText {
         let ship = destination.ship
+        let archiveRetain = JSONText.optional(ship.archiveRetain) { .seconds($0 / .seconds(1)) }
         return .object([
             ("url", .string(destination.base.text)),
             ("name", .optional(destination.name) { .string($0) }),
@@ -143,6 +145,7 @@ struct RunPlan {
             ("bandwidth_limit", .optional(ship.bandwidthLimit) { .number($0.bytes) }),
             ("retain", .number(ship.retain.bytes)),
             ("settle_seconds", .seconds(ship.settle / .seconds(1))),
+            ("archive_retain_seconds", archiveRetain),
             ("max_local_bytes", .optional(ship.maxLocalBytes) { .number($0.bytes) }),
             ("backlog_policy", .string(ship.backlogPolicy.rawValue)),
             ("fencing", .string(ship.fencing.rawValue)),

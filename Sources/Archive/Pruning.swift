@@ -1,0 +1,375 @@
+public import WAL
+
+/// Removes the beginning of an archive: raises floor.json first, then deletes what lies wholly below, oldest first.
+///
+/// A reader that stands below the new floor is told that it was pruned; one that stands above it does not notice. What a crash leaves is removed by the
+/// next run. Not more than one at a time on one archive: floor.json is read and written, and stores have no exchange. Safe from any task.
+public struct Pruning: Sendable {
+    /// What is not needed any more.
+    public enum Request: Hashable, Sendable {
+        /// Records below this LSN.
+        case before(LSN)
+        /// Records that were durable before this time, in nanoseconds since 1970-01-01 UTC by the clock of the log's writer.
+        case olderThan(UInt64)
+    }
+
+    /// Of one epoch of the archive's line: its name, and where it begins here.
+    public struct Place: Hashable, Sendable {
+        public let epoch: EpochName
+        public let start: LSN
+        public let naming: ObjectNaming
+
+        public init(epoch: EpochName, start: LSN, naming: ObjectNaming) {
+            self.epoch = epoch
+            self.start = start
+            self.naming = naming
+        }
+    }
+
+    /// What is going to be done; a value that can be shown first.
+    public struct Plan: Hashable, Sendable {
+        /// The floor to be written; nil where it stays.
+        public internal(set) var floor: FloorDocument?
+        /// The first record that is left; what lies in no object that goes may lie below.
+        public internal(set) var first: LSN
+        /// Oldest first.
+        public internal(set) var keys: [ObjectKey] = []
+        public var isEmpty: Bool { floor == nil && keys.isEmpty }
+    }
+
+    /// What was done.
+    public struct Outcome: Hashable, Sendable {
+        public internal(set) var deleted = 0
+        /// What the store refused to delete, with its words. It may be asked for again.
+        public internal(set) var refused: [Refusal] = []
+        public struct Refusal: Hashable, Sendable {
+            public let key: ObjectKey
+            public let reason: String
+        }
+    }
+
+    let store: any ObjectStore
+    let layout: Layout
+    let log: LogDocument
+    /// Oldest first; the last one is the epoch that is written now.
+    let line: [Place]
+    let claims: Claims
+    let now: @Sendable () -> UInt64
+    let patience: @Sendable () -> any RetryWait
+
+    /// Windows without anything after which nothing is looked for any further down, where the store does not list.
+    private static let emptyWindowsMax = 64
+    private var size: UInt64 { log.segmentSize }
+
+    /// `line` are the epochs with a start in this archive. `now`: nanoseconds since 1970-01-01 UTC.
+    public init(
+        store: any ObjectStore, layout: Layout, log: LogDocument, line: [Place], claims: Claims, now: @escaping @Sendable () -> UInt64,
+        patience: @escaping @Sendable () -> any RetryWait
+    ) {
+        precondition(!line.isEmpty, "an archive without an epoch has nothing to prune")
+        self.store = store
+        self.layout = layout
+        self.log = log
+        self.line = line
+        self.claims = claims
+        self.now = now
+        self.patience = patience
+    }
+
+    // MARK: Planning
+
+    /// Finds the floor that the request allows, and what lies below. Reads metadata only, so no key is needed; changes nothing.
+    ///
+    /// The floor is where a record begins, at or below the request, in a closed segment, and never below the floor that is there. Times are those of the
+    /// objects' time index: clocks that were set back make less old.
+    ///
+    /// `limit`: the floor is not to lie above it. `sweeps`: what earlier runs left below the floor is looked for as well, with a listing where the store has one; else
+    /// only what this request gives up, by its names.
+    public func plan(_ request: Request, limit: LSN? = nil, sweeps: Bool = true) async throws(ArchiveError) -> Plan {
+        let known = try await floor()
+        let begin = max(line[0].start, known?.objectStart ?? line[0].start)
+        let found = try await boundary(request, from: begin, limit: limit)
+        var plan = Plan(first: max(line[0].start, known?.lsn ?? line[0].start))
+        var objectStart = known?.objectStart
+        if let found, found.lsn > known?.lsn ?? line[0].start {
+            plan.floor = FloorDocument(lsn: found.lsn, epoch: found.epoch, objectStart: found.object, time: now())
+            plan.first = found.lsn
+            objectStart = found.object
+        }
+        guard let objectStart else { return plan }
+        if sweeps, let listed = try await list() {
+            plan.keys = keys(in: listed, below: objectStart)
+        } else {
+            plan.keys = try await computedKeys(from: sweeps ? line[0].start : begin, below: objectStart)
+        }
+        return plan
+    }
+
+    private struct Boundary {
+        var lsn: LSN
+        var object: LSN
+        var epoch: EpochName
+    }
+
+    /// The greatest record boundary that the request allows, found from the beginning upwards, object by object: each of them is going to be deleted, so
+    /// looking at it costs little beside that. What is missing or not closed yet ends the search.
+    private func boundary(_ request: Request, from begin: LSN, limit: LSN?) async throws(ArchiveError) -> Boundary? {
+        var best: Boundary?
+        var position = begin
+        while limit.map({ position <= $0 }) ?? true {
+            if case .before(let lsn) = request, position > lsn { break }
+            guard let object = try await object(at: position, begin) else {
+                // A gap leads on to where the next object begins.
+                guard let end = try await gap(at: position), end > position else { break }
+                position = end
+                continue
+            }
+            let clip = min(clip(of: object.epoch) ?? object.end, object.end)
+            let (lsn, isLast) = point(in: object, below: clip, request, limit)
+            if let lsn { best = Boundary(lsn: lsn, object: object.start, epoch: object.epoch) }
+            guard !isLast, clip > position else { break }
+            position = clip
+        }
+        return best
+    }
+
+    /// The greatest point in the object that the request allows, and whether what lies behind is not to go.
+    ///
+    /// A point of the time index lies between two appends. Where there is none, a request for an LSN takes the first record that begins in the object: a batch
+    /// may have begun before it.
+    private func point(in object: ObjectMetadata, below clip: LSN, _ request: Request, _ limit: LSN?) -> (LSN?, isLast: Bool) {
+        let end = min(clip, limit.map { $0.advanced(by: 1) } ?? clip)
+        var found: LSN?
+        func isPlace(_ lsn: LSN) -> Bool { lsn < end && (object.records.map { lsn >= $0.first && lsn <= $0.last } ?? false) }
+        switch request {
+        case .before(let lsn):
+            found = object.timeIndex.map(\.lsn).last { $0 <= lsn && isPlace($0) }
+            if found == nil, let first = object.records?.first, first <= lsn, isPlace(first) { found = first }
+            return (found, lsn < clip)
+        case .olderThan(let time):
+            for entry in object.timeIndex {
+                guard entry.time < time else { return (found, true) }
+                if isPlace(entry.lsn) { found = entry.lsn }
+            }
+            return (found, false)
+        }
+    }
+
+    private func object(at lsn: LSN, _ begin: LSN) async throws(ArchiveError) -> ObjectMetadata? {
+        for start in starts(of: lsn, begin) {
+            if let found = try await segment(at: start), found.end > lsn { return found }
+        }
+        return nil
+    }
+
+    private func clip(of epoch: EpochName) -> LSN? {
+        guard let index = line.firstIndex(where: { $0.epoch == epoch }) else { return nil }
+        return line[(index + 1)...].map(\.start).min()
+    }
+
+    private func place(at lsn: LSN) -> Place? { line.last { $0.start <= lsn } }
+
+    /// Where the segment object that holds `lsn` may begin.
+    private func starts(of lsn: LSN, _ begin: LSN) -> [LSN] {
+        guard let place = place(at: lsn) else { return [] }
+        var starts = [max(LSN(lsn.rawValue / size * size), place.start)]
+        for other in [begin, lsn] where other > starts[0] && other.rawValue / size == lsn.rawValue / size && !starts.contains(other) { starts.append(other) }
+        return starts
+    }
+
+    private func segment(at start: LSN) async throws(ArchiveError) -> ObjectMetadata? {
+        guard let place = place(at: start) else { return nil }
+        for key in layout.names(.segment, place.epoch, start: start, place.naming) {
+            guard let found = try await metadata(key, start) else { continue }
+            guard found.epoch == place.epoch, found.kind == .segment, found.logID == log.logID else {
+                throw ArchiveError(.diverged, "the object is of something else than its name says", key: key, lsn: start)
+            }
+            return found
+        }
+        return nil
+    }
+
+    private func metadata(_ key: ObjectKey, _ start: LSN) async throws(ArchiveError) -> ObjectMetadata? {
+        try await readingAgain { () throws(ArchiveError) -> ObjectMetadata? in
+            var size = ObjectDecoder.prefixSize
+            while true {
+                let wanted = size
+                guard let prefix = try await bytes(key, range: 0..<UInt64(wanted), limit: ArchiveLimits.objectSizeMax) else { return nil }
+                if let found = try ObjectDecoder.metadata(prefix: prefix, key: key, start: start) { return found }
+                let needed = try ObjectDecoder.metadataSize(prefix: prefix, key: key, start: start)
+                guard needed > size else { throw ArchiveError(.damaged, "the object is damaged: it is cut short", key: key, lsn: start) }
+                size = needed
+            }
+        }
+    }
+
+    /// The end of the gap that begins here.
+    private func gap(at lsn: LSN) async throws(ArchiveError) -> LSN? {
+        guard let place = place(at: lsn) else { return nil }
+        return try await document(GapDocument.self, layout.gap(place.epoch, start: lsn))?.end
+    }
+
+    // MARK: What goes
+
+    /// Everything wholly below `object`, of all epochs.
+    private func keys(in listed: [ObjectKey], below object: LSN) -> [ObjectKey] {
+        listed.compactMap { key in layout.meaning(of: key).flatMap { LSNKey($0, key) } }
+            .filter { isBelow($0, object) }.sorted { ($0.start, $0.key) < ($1.start, $1.key) }.map(\.key)
+    }
+
+    private struct LSNKey {
+        let start: LSN
+        let isGap: Bool
+        let key: ObjectKey
+
+        init?(_ meaning: KeyMeaning, _ key: ObjectKey) {
+            self.key = key
+            switch meaning {
+            case .gap(_, let start): (self.start, isGap) = (start, true)
+            case .object(let object): (self.start, isGap) = (object.start, false)
+            default: return nil
+            }
+        }
+    }
+
+    /// No object crosses a multiple of the segment size; a gap's document is read by who stands at its start.
+    private func isBelow(_ name: LSNKey, _ object: LSN) -> Bool {
+        name.isGap ? name.start < object : (name.start.rawValue / size + 1) * size <= object.rawValue
+    }
+
+    /// Down from the floor: what an interrupted run has left lies directly below it, because the oldest goes first.
+    private func computedKeys(from begin: LSN, below object: LSN) async throws(ArchiveError) -> [ObjectKey] {
+        var found: [ObjectKey] = []
+        var empty = 0
+        var end = object.rawValue / size * size
+        while end > begin.rawValue, empty < Pruning.emptyWindowsMax {
+            let window = LSN(end - size)
+            end = window.rawValue
+            var here: [ObjectKey] = []
+            for (index, place) in line.enumerated() where place.start.rawValue < window.rawValue + size {
+                let start = max(window, place.start)
+                // Another epoch took over before this window.
+                if index + 1 < line.count, line[index + 1].start <= window { continue }
+                let names = layout.names(.segment, place.epoch, start: start, place.naming) + [layout.gap(place.epoch, start: start)]
+                for key in names {
+                    if try await head(key) { here.append(key) }
+                }
+            }
+            empty = here.isEmpty ? empty + 1 : 0
+            found += here.reversed()
+        }
+        return found.reversed()
+    }
+
+    // MARK: Doing it
+
+    /// Raises the floor, makes sure that it is raised, and deletes. A look at the claim comes before each deletion: once somebody else writes this archive,
+    /// nothing more goes.
+    ///
+    /// What the store refuses to delete (object lock) is skipped and told. Throws `.fenced`, `.diverged` where the floor went down, and what the store throws when
+    /// patience ends; then the floor may have been raised and some may be gone, and the next run does the rest.
+    public func run(_ plan: Plan, deleted: (ObjectKey) -> Void = { _ in }) async throws(ArchiveError) -> Outcome {
+        var outcome = Outcome()
+        if let floor = plan.floor { try await raise(floor) }
+        guard !plan.keys.isEmpty else { return outcome }
+        guard let floor = try await floor(), floor.lsn >= plan.first else { throw lowered }
+        for key in plan.keys {
+            if Task.isCancelled { throw ArchiveError(.cancelled, "cancelled") }
+            try await requireOurs()
+            do throws(ArchiveError) {
+                try await retrying { () throws(ArchiveError) in try await store.delete(key) }
+            } catch where Pruning.isRefusal(error) {
+                outcome.refused.append(Outcome.Refusal(key: key, reason: error.message))
+                continue
+            }
+            outcome.deleted += 1
+            deleted(key)
+        }
+        return outcome
+    }
+
+    private static func isRefusal(_ error: ArchiveError) -> Bool {
+        switch error.code {
+        case .refused, .unauthorized, .unsupported: true
+        default: false
+        }
+    }
+
+    private func raise(_ floor: FloorDocument) async throws(ArchiveError) {
+        try await requireOurs()
+        // It may have been raised since the plan was made.
+        if let known = try await self.floor(), known.lsn >= floor.lsn { return }
+        let bytes = try floor.encoded(for: layout.floor)
+        try await retrying { () throws(ArchiveError) in try await store.replace(layout.floor, bytes) }
+        guard let found = try await self.floor(), found.lsn >= floor.lsn else { throw lowered }
+    }
+
+    private var lowered: ArchiveError {
+        ArchiveError(
+            .diverged, "floor.json does not say what was written to it: somebody else prunes this archive", key: layout.floor,
+            hint: "let one at a time do it, and begin again; nothing above the floor was deleted")
+    }
+
+    private func requireOurs() async throws(ArchiveError) {
+        let epoch = line[line.count - 1].epoch
+        switch try await claims.look(epoch) {
+        case .ours: return
+        case .lost, .superseded:
+            throw ArchiveError(
+                .fenced, "epoch \(epoch) is not the one that writes this archive any more; nothing more was deleted", key: layout.claim(epoch.number),
+                hint: "a promotion is under way, or was: begin again when its epoch has begun")
+        }
+    }
+
+    // MARK: Requests
+
+    private func floor() async throws(ArchiveError) -> FloorDocument? { try await document(FloorDocument.self, layout.floor) }
+
+    private func document<Document: ArchiveDocument>(_ type: Document.Type, _ key: ObjectKey) async throws(ArchiveError) -> Document? {
+        try await readingAgain { () throws(ArchiveError) -> Document? in
+            guard let bytes = try await bytes(key, range: nil, limit: Document.sizeMax) else { return nil }
+            return try Document(decoding: bytes, key: key)
+        }
+    }
+
+    private func bytes(_ key: ObjectKey, range: Range<UInt64>?, limit: Int) async throws(ArchiveError) -> [UInt8]? {
+        try await retrying { () throws(ArchiveError) -> [UInt8]? in
+            do throws(ArchiveError) {
+                return try await store.get(key, range: range, limit: limit)
+            } catch where error.code == .notFound {
+                return nil
+            }
+        }
+    }
+
+    private func head(_ key: ObjectKey) async throws(ArchiveError) -> Bool {
+        try await retrying { () throws(ArchiveError) in try await store.head(key) != nil }
+    }
+
+    /// Nil where the store cannot list.
+    private func list() async throws(ArchiveError) -> [ObjectKey]? {
+        try await retrying { () throws(ArchiveError) -> [ObjectKey]? in
+            do throws(ArchiveError) {
+                return try await readingAgain { () throws(ArchiveError) in try await store.list(layout.root) }
+            } catch {
+                switch error.code {
+                case .unsupported, .refused: return nil
+                default: throw error
+                }
+            }
+        }
+    }
+
+    /// Every request here can be repeated: it reads, deletes, or writes the same.
+    private func retrying<T>(_ attempt: () async throws(ArchiveError) -> T) async throws(ArchiveError) -> T {
+        var patience = patience()
+        while true {
+            if Task.isCancelled { throw ArchiveError(.cancelled, "cancelled") }
+            do throws(ArchiveError) {
+                return try await attempt()
+            } catch where error.isRetryable {
+                try await patience.wait(after: error)
+            }
+        }
+    }
+}

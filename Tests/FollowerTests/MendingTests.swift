@@ -1,0 +1,255 @@
+import Archive
+import Foundation
+import TestSupport
+import Testing
+import WAL
+
+@testable import Follower
+
+@Suite struct MendingTests {
+    private static let allowance: @Sendable () -> any RetryWait = { SampleArchive.NoPatience() }
+
+    private func reader(_ archive: AuditedArchive, _ store: (any ObjectStore)? = nil) async throws -> ArchiveReader {
+        try await ArchiveReader.open(store: store ?? archive.store, log: SampleArchive.name, keys: archive.keys, patience: Self.allowance)
+    }
+
+    /// Mends the archive; returns what was put, and what could not be.
+    private func mend(
+        _ archive: AuditedArchive, from source: MendingSource
+    ) async throws -> (put: [ArchiveMending.Step], obstacles: [ArchiveMending.Obstacle]) {
+        let mending = try ArchiveMending(try await reader(archive), from: source)
+        var put: [ArchiveMending.Step] = []
+        var obstacles: [ArchiveMending.Obstacle] = []
+        try await mending.mend(try await archive.audit().findings) { step in
+            if try await mending.put(step) { put.append(step) }
+        } _: { obstacles.append($0) }
+        return (put, obstacles)
+    }
+
+    private func copy(_ archive: AuditedArchive) -> MemoryObjectStore {
+        let store = MemoryObjectStore()
+        for (key, bytes) in archive.store.contents { store.plant(key, bytes) }
+        return store
+    }
+
+    /// Each object and each document that a copy can give, damaged and taken away in turn, comes back byte by byte; nothing else is touched.
+    @Test(arguments: [false, true])
+    func whatACopyHasComesBackAsItWas(sealed: Bool) async throws {
+        try await withTemporaryDirectory { directory in
+            let archive = try await AuditedArchive.make(in: directory, sealed: sealed)
+            let whole = archive.store.contents
+            let source = copy(archive)
+            for key in whole.keys.sorted() {
+                guard case .object(let object)? = archive.layout.meaning(of: key), object.kind == .segment else { continue }
+                for isMissing in [false, true] {
+                    archive.store.plant(key, isMissing ? nil : Array(whole[key]!.dropLast(3)))
+                    let (put, obstacles) = try await mend(archive, from: .archive(try await reader(archive, source)))
+                    // The last segment of an epoch has nobody behind it that would name its digest, where its own metadata is gone too.
+                    if put.isEmpty {
+                        #expect(isMissing && obstacles.count == 1 && obstacles[0].reason.contains("nothing says what was in it"), "\(key): \(obstacles)")
+                        archive.store.plant(key, whole[key])
+                    }
+                    #expect(archive.store.contents == whole, "\(key)")
+                }
+            }
+        }
+    }
+
+    @Test func theLogGivesBackWhatItStillHas() async throws {
+        try await withTemporaryDirectory { directory in
+            for sealed in [false, true] {
+                let place = "\(directory)/\(sealed)"
+                try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: true)
+                let archive = try await AuditedArchive.make(in: place, sealed: sealed)
+                let whole = archive.store.contents
+                let log = try LogReader.open(directory: "\(place)/restored")
+                defer { log.close() }
+                let segments = whole.keys.filter { $0.path.contains("segments/") }.sorted()
+                for key in segments.dropLast() {
+                    archive.store.plant(key, Array(whole[key]!.dropLast(3)))
+                    let (put, obstacles) = try await mend(archive, from: .log(log))
+                    #expect(put.map(\.key) == [key] && obstacles.isEmpty, "\(key): \(obstacles)")
+                    #expect(try await archive.audit().findings.filter(\.isFault).isEmpty)
+                    #expect(try await archive.isRestoredRightOrNotAtAll(into: "\(place)/r-\(key.path.suffix(30).filter { $0 != "/" })"))
+                }
+            }
+        }
+    }
+
+    /// Another log's bytes, other bytes of the same log, and a copy that is damaged in the same place: none of it is put.
+    @Test func whatIsNotProvenIsNotPut() async throws {
+        try await withTemporaryDirectory { directory in
+            let archive = try await AuditedArchive.make(in: directory)
+            let key = archive.store.contents.keys.filter { $0.path.contains("segments/") }.sorted()[0]
+            let bad = Array(archive.store.contents[key]!.dropLast(3))
+            archive.store.plant(key, bad)
+            let damagedCopy = copy(archive)
+            let (put, obstacles) = try await mend(archive, from: .archive(try await reader(archive, damagedCopy)))
+            #expect(put.isEmpty && obstacles.count == 1 && archive.store.contents[key] == bad)
+            let other = MemoryObjectStore()
+            try SampleArchive.write("\(directory)/other", count: 120, seed: 9)
+            try await ArchiveBuilder(store: other, directory: "\(directory)/other").ship()
+            let foreign = try await reader(archive, other)
+            await #expect(throws: ArchiveError.self) { try await mend(archive, from: .archive(foreign)) }
+            #expect(archive.store.contents[key] == bad)
+        }
+    }
+
+    @Test func whatIsIntactByNowStays() async throws {
+        try await withTemporaryDirectory { directory in
+            let archive = try await AuditedArchive.make(in: directory)
+            let whole = archive.store.contents
+            let key = whole.keys.filter { $0.path.contains("segments/") }.sorted()[0]
+            archive.store.plant(key, nil)
+            let mending = try ArchiveMending(try await reader(archive), from: .archive(try await reader(archive, { let store = copy(archive); store.plant(key, whole[key]); return store }())))
+            var isDone: Bool?
+            try await mending.mend(try await archive.audit().findings) { step in
+                // The shipper was faster.
+                archive.store.plant(key, whole[key])
+                isDone = try await mending.put(step)
+            } _: { _ in }
+            #expect(isDone == false && archive.store.contents == whole)
+        }
+    }
+
+    @Test func documentsComeFromACopy() async throws {
+        try await withTemporaryDirectory { directory in
+            let archive = try await AuditedArchive.make(in: directory, gap: true)
+            let whole = archive.store.contents
+            let source = copy(archive)
+            for key in whole.keys.filter({ $0.path.contains("gaps/") }) {
+                var bad = whole[key]!
+                bad[3] ^= 1
+                archive.store.plant(key, bad)
+                let (put, _) = try await mend(archive, from: .archive(try await reader(archive, source)))
+                #expect(put.map(\.key) == [key] && archive.store.contents == whole)
+            }
+        }
+    }
+
+    /// Each request of a run fails in turn; the next run ends as an undisturbed one.
+    @Test func whateverFailsTheNextRunEndsRight() async throws {
+        try await withTemporaryDirectory { directory in
+            let archive = try await AuditedArchive.make(in: directory)
+            let whole = archive.store.contents
+            let source = copy(archive)
+            let keys = whole.keys.filter { $0.path.contains("segments/") }.sorted()
+            func damage() {
+                archive.store.plant(keys[0], nil)
+                archive.store.plant(keys[1], Array(whole[keys[1]]!.dropLast(5)))
+            }
+            damage()
+            let operations = [MemoryObjectStore.Operation.create, .replace, .head, .get]
+            let before = operations.map { archive.store.count(of: $0) }
+            let given = try await reader(archive, source)
+            _ = try await mend(archive, from: .archive(given))
+            #expect(archive.store.contents == whole)
+            let calls = zip(operations, before).map { ($0, archive.store.count(of: $0) - $1) }
+            for (operation, count) in calls {
+                for failing in stride(from: 0, to: count, by: operation == .get ? 5 : 1) {
+                    damage()
+                    for _ in 0..<failing { archive.store.inject(.delay {}, into: operation) }
+                    archive.store.inject(.loseReply(ArchiveError(.unreachable, "no route", outcome: .unknown)), into: operation)
+                    // What is not there answers so before a reply can be lost.
+                    do { _ = try await mend(archive, from: .archive(given)) } catch is ArchiveError {}
+                    _ = try await mend(archive, from: .archive(given))
+                    #expect(archive.store.contents == whole, "\(operation) \(failing)")
+                }
+            }
+        }
+    }
+
+    // MARK: A log
+
+    private func segment(_ index: Int) -> String { String(repeating: "0", count: 20 - "\(index)".count) + "\(index).wal" }
+
+    /// Damage anywhere in a closed segment, and segments that are gone: the log is what it was.
+    @Test func aDamagedLogIsMendedFromItsArchive() async throws {
+        try await withTemporaryDirectory { directory in
+            let archive = try await AuditedArchive.make(in: directory)
+            let log = "\(directory)/restored"
+            let records = try SampleArchive.records(log)
+            var generator = SeededGenerator(seed: 5)
+            for round in 0..<12 {
+                let index = Int.random(in: 0..<3, using: &generator)
+                let path = "\(log)/\(segment(index))"
+                if round % 4 == 3 {
+                    try FileManager.default.removeItem(atPath: path)
+                } else {
+                    var bytes = try #require(FileManager.default.contents(atPath: path))
+                    bytes[Int.random(in: 0..<4096, using: &generator)] ^= 0x40
+                    try bytes.write(to: URL(filePath: path))
+                }
+                let mending = try await LogMending.open(directory: log, archive: try await reader(archive))
+                #expect(!mending.damages.isEmpty, "round \(round)")
+                let steps = try await mending.plan()
+                let report = try await mending.run(steps)
+                mending.close()
+                #expect(report.contains { $0.index == UInt64(index) }, "round \(round): \(steps)")
+                #expect(SampleArchive.isSame(try SampleArchive.records(log), records), "round \(round)")
+            }
+            let mending = try await LogMending.open(directory: log, archive: try await reader(archive))
+            #expect(mending.damages.isEmpty && !mending.areFactsDamaged)
+            mending.close()
+        }
+    }
+
+    /// Each request fails in turn: the log is as it was, and the next run mends it.
+    @Test func whateverFailsTheLogIsMendedByTheNextRun() async throws {
+        try await withTemporaryDirectory { directory in
+            let archive = try await AuditedArchive.make(in: directory)
+            let log = "\(directory)/restored"
+            let records = try SampleArchive.records(log)
+            let path = "\(log)/\(segment(1))"
+            func mend() async throws {
+                let mending = try await LogMending.open(directory: log, archive: try await reader(archive))
+                defer { mending.close() }
+                _ = try await mending.run(try await mending.plan())
+            }
+            var failing = 0
+            var isDone = false
+            while !isDone {
+                var bytes = try #require(FileManager.default.contents(atPath: path))
+                bytes[1000 + failing] ^= 1
+                try bytes.write(to: URL(filePath: path))
+                let before = archive.store.count(of: .get)
+                for _ in 0..<failing { archive.store.inject(.delay {}, into: .get) }
+                archive.store.inject(.fail(ArchiveError(.unreachable, "no route")), into: .get)
+                do {
+                    try await mend()
+                    // There were fewer requests than that.
+                    isDone = archive.store.count(of: .get) - before <= failing
+                    #expect(isDone, "request \(failing)")
+                } catch is ArchiveError {
+                    #expect(FileManager.default.contents(atPath: path) == bytes, "request \(failing)")
+                    try await mend()
+                }
+                #expect(SampleArchive.isSame(try SampleArchive.records(log), records), "request \(failing)")
+                failing += 3
+            }
+            #expect(failing > 10)
+        }
+    }
+
+    @Test func aLogIsNotMendedFromWhatIsDamagedItself() async throws {
+        try await withTemporaryDirectory { directory in
+            let archive = try await AuditedArchive.make(in: directory)
+            let log = "\(directory)/restored"
+            let path = "\(log)/\(segment(1))"
+            var bytes = try #require(FileManager.default.contents(atPath: path))
+            bytes[2000] ^= 1
+            try bytes.write(to: URL(filePath: path))
+            for key in archive.store.contents.keys.filter({ $0.path.contains("segments/") }) {
+                archive.store.plant(key, Array(archive.store.contents[key]!.dropLast()))
+            }
+            let mending = try await LogMending.open(directory: log, archive: try await reader(archive))
+            let steps = try await mending.plan()
+            await #expect(throws: (any Error).self) {
+                if steps.contains(where: { $0.obstacle != nil }) { throw ArchiveError(.damaged, "said by the plan") }
+                _ = try await mending.run(steps)
+            }
+            mending.close()
+            #expect(FileManager.default.contents(atPath: path) == bytes)
+        }
+    }
+}
