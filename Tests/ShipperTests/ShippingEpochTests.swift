@@ -1,4 +1,5 @@
 import Archive
+import Follower
 import Foundation
 import Testing
 import TestSupport
@@ -53,6 +54,26 @@ import WAL
             await #expect {
                 try await bench.shipOnce(to: store)
             } throws: { if case ShipperError.archive(let error) = $0 { error.code == .fenced } else { false } }
+        }
+    }
+
+    /// Where the beginning of the parent was pruned, and its head is gone, the parent's end is found from the floor on.
+    @Test func aPrunedParentWithoutAHeadIsReadToItsEndAllTheSame() async throws {
+        try await withTemporaryDirectory { scratch in
+            let bench = try ShipBench(scratch)
+            let fork = try bench.write(100)
+            let store = MemoryObjectStore()
+            _ = try await bench.shipOnce(to: store)
+            try bench.log.close()
+            let pruning = try await Pruning.open(store: store, log: ShipBench.name, now: { 1 })
+            #expect(try await pruning.run(try await pruning.plan(.before(LSN(9000)))).deleted > 0)
+            for key in store.contents.keys where key.path.contains("heads/") { store.plant(key, nil) }
+            let (copy, epoch) = try await promoteCopy(of: bench, in: scratch)
+            _ = try append(to: copy, 40)
+            try await bench.shipper(to: store, directory: copy).runOnce(timeout: .seconds(60))
+            let key = ShipBench.layout.start(2)
+            let start = try StartDocument(decoding: try #require(store.contents[key]), key: key)
+            #expect(start.epoch == StartDocument.Entry(epoch: EpochName(epoch), fork: fork, start: fork))
         }
     }
 

@@ -42,10 +42,12 @@ struct EpochPlace {
         return next.start
     }
 
-    /// How far the parent can be read without a hole. Its head document is where the walk begins: all below that is there.
+    /// How far the parent can be read without a hole. Its head document is where the walk begins: all below that is there, or was pruned. Without one it begins where
+    /// pruning ended.
     private func contiguousEnd(of epoch: EpochName, from start: LSN, _ head: HeadDocument?) async throws(ArchiveError) -> LSN {
-        try await ArchiveEnd(access: access, segmentSize: facts.segmentSize)
-            .find(epoch, from: start, known: head?.checkpoint ?? .zero, try await access.naming(epoch)).end
+        var known = head?.checkpoint ?? .zero
+        if head == nil, let floor = try await access.document(FloorDocument.self, at: access.layout.floor), floor.epoch == epoch { known = floor.objectStart }
+        return try await ArchiveEnd(access: access, segmentSize: facts.segmentSize).find(epoch, from: start, known: known, try await access.naming(epoch)).end
     }
 
     /// The new epoch's ancestry as this archive knows it and as the log does: ancestors keep the place that they have here.
