@@ -32,6 +32,11 @@ final class EndRequest: Sendable {
         }
     }
 
+    /// Nobody has heard it yet.
+    var isWanted: Bool {
+        state.withLock { if case .wanted = $0 { true } else { false } }
+    }
+
     var isAsked: Bool {
         state.withLock { if case .none = $0 { false } else { true } }
     }

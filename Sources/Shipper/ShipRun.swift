@@ -80,6 +80,12 @@ struct ShipRun: Sendable {
         group.addTask { await look() }
         var looksAgain = false
         while true {
+            // What was written before it was asked for is shipped, also where the last look at the log was before that.
+            if end.isWanted {
+                let (durable, now) = try await watermark()
+                guard now == incarnation else { return .openAgain }
+                loop.plan.observe(durable: durable, now: time.monotonic())
+            }
             if let request = end.take(durable: loop.plan.durable) { loop.plan.finish(upTo: request.target, truncates: request.truncates) }
             let actions = loop.plan.next(now: time.monotonic())
             board.progress(loop.plan, now: time.monotonic())
@@ -225,13 +231,18 @@ struct ShipRun: Sendable {
     }
 
     private func look() async -> Event {
+        await event { () async throws(ShipperError) in
+            let (durable, incarnation) = try await watermark()
+            return .looked(durable: durable, incarnation: incarnation)
+        }
+    }
+
+    private func watermark() async throws(ShipperError) -> (durable: LSN, incarnation: Incarnation) {
         let reader = sidecar.reader
-        return await event { () async throws(ShipperError) in
-            try await worker.run(.light) { () throws(WALError) in
-                // The incarnation first: what was durable before it changed stays so.
-                let incarnation = reader.incarnation
-                return .looked(durable: try reader.durableLSN, incarnation: incarnation)
-            }
+        return try await worker.run(.light) { () throws(WALError) in
+            // The incarnation first: what was durable before it changed stays so.
+            let incarnation = reader.incarnation
+            return (try reader.durableLSN, incarnation)
         }
     }
 

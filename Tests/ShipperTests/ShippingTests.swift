@@ -49,6 +49,26 @@ import WAL
         }
     }
 
+    /// Lesson: shutdown lost what had been written since the last look at the log.
+    @Test func whatIsDurableWhenTheEndIsAskedForIsArchived() async throws {
+        try await withTemporaryDirectory { scratch in
+            let bench = try ShipBench(scratch)
+            defer { try? bench.log.close() }
+            try bench.write(3)
+            let store = GateStore()
+            store.hang { $0.path.contains("/tail/") }
+            // It looks at the log once, and never again.
+            let shipper = bench.shipper(to: store, pause: { _ in try await Task.sleep(for: .seconds(3600)) })
+            let running = Task { try await shipper.run() }
+            try await eventually("a tail is on its way") { !store.late.isEmpty }
+            let end = try bench.write(3, seed: 2)
+            shipper.finish()
+            store.hang { _ in false }
+            try await running.value
+            #expect(shipper.status.archived == end)
+        }
+    }
+
     @Test func aRunningShipperFollowsItsWriterAndTidiesTailsUp() async throws {
         try await withTemporaryDirectory { scratch in
             let bench = try ShipBench(scratch)

@@ -45,12 +45,12 @@ final class ShipBench: Sendable {
 
     func shipper(
         to store: any ObjectStore, settings: ShipperSettings = ShipBench.settings(), slot: String = "d-1", directory: String? = nil,
-        time: any TimeSource = LinuxTimeSource()
+        time: any TimeSource = LinuxTimeSource(), pause: @escaping @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) }
     ) -> LogShipper {
         let place = directory ?? self.directory
         return LogShipper(
             directory: place, name: Self.name, slot: slot, url: store.name, store: store, settings: settings,
-            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, time: time,
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, time: time, pause: pause,
             attach: { () throws(WALError) in try LogSidecar.attach(directory: place) })
     }
 
