@@ -31,6 +31,7 @@ let package = Package(
             dependencies: [
                 "CLimits", "CAllocations",
                 .product(name: "WAL", package: "walship"),
+                .product(name: "Follower", package: "walship"),
                 // Not linked: built beside, and run as its users do.
                 .product(name: "walshipd", package: "walship"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),

@@ -52,6 +52,15 @@ public struct ArchiveWalk: Sendable {
         return try await read()
     }
 
+    /// One look for the piece at the position, where an object of this kind would have it; nil where none is there. What that means only `next` knows.
+    mutating func peek(_ kind: ObjectMetadata.Kind) async throws(ArchiveError) -> ArchivePiece? {
+        guard let source = line.source(at: position) else { preconditionFailure("a walk stays in its line") }
+        let probe: ReadingRule.Probe = if case .tail(let level) = kind { .tail(level: level) } else { .segment }
+        guard case .object(let piece) = try await look(probe, source, try await naming(of: source.epoch)).1 else { return nil }
+        position = piece.range.upperBound
+        return piece
+    }
+
     private mutating func read() async throws(ArchiveError) -> ArchivePiece? {
         guard let source = line.source(at: position) else { preconditionFailure("a walk stays in its line") }
         var naming = try await naming(of: source.epoch)

@@ -24,4 +24,13 @@ enum LineComparison {
         }
         return nil
     }
+
+    /// Up to where a log's history and a line are the same: where the one or the other goes on in an epoch of its own, first. Nil where they have no epoch
+    /// in common, or neither has gone on.
+    static func fork(log: EpochTable, line: EpochTable) -> LSN? {
+        guard let common = log.epochs.lastIndex(where: { epoch in line.epochs.contains { $0.number == epoch.number && $0.id == epoch.id } }) else { return nil }
+        let logNext = common + 1 < log.epochs.count ? log.epochs[common + 1].start : nil
+        let lineNext = line.epochs.first { $0.number > log.epochs[common].number }?.start
+        return [logNext, lineNext].compactMap { $0 }.min()
+    }
 }

@@ -8,19 +8,28 @@ struct Output: Sendable {
     static let standard = Output(stream: .output)
     static let error = Output(stream: .error)
 
-    private let stream: StandardStream
+    private let stream: StandardStream?
+    private let pipe: OutputPipe?
 
-    private init(stream: StandardStream) { self.stream = stream }
-
-    /// Somebody watches: the only place for progress.
-    var isTerminal: Bool { stream.isTerminal }
-
-    func write(_ bytes: [UInt8]) throws(WALError) {
-        try stream.write(bytes.span)
+    private init(stream: StandardStream) {
+        self.stream = stream
+        pipe = nil
     }
 
+    /// The standard input of another program, at the other end of a descriptor.
+    init(to descriptor: Int32, of command: String) {
+        stream = nil
+        pipe = OutputPipe(descriptor: descriptor, name: "the standard input of \(command)")
+    }
+
+    /// Somebody watches: the only place for progress.
+    var isTerminal: Bool { stream?.isTerminal ?? false }
+
+    func write(_ bytes: [UInt8]) throws(WALError) { try write(bytes.span) }
+
     func write(_ bytes: Span<UInt8>) throws(WALError) {
-        try stream.write(bytes)
+        try stream?.write(bytes)
+        try pipe?.write(bytes)
     }
 
     /// The text and a newline in one write, so that lines of several writers do not mix.

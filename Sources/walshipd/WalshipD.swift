@@ -14,7 +14,7 @@ struct WalshipD: AsyncParsableCommand {
         version: "walshipd \(Version.current)",
         subcommands: subcommands)
 
-    /// Every subcommand, in the order in which help shows them: run, serve, append, cat, restore, promote, verify, repair, prune, copy, flush, slots,
+    /// Every subcommand, in the order in which help shows them: run, serve, append, cat, restore, follow, replay, promote, verify, repair, prune, copy, flush, slots,
     /// status, key, demo. A command is registered when it does its work.
     static let subcommands: [any ParsableCommand.Type] = [
         RunCommand.self,
@@ -22,6 +22,8 @@ struct WalshipD: AsyncParsableCommand {
         AppendCommand.self,
         CatCommand.self,
         RestoreCommand.self,
+        FollowCommand.self,
+        ReplayCommand.self,
         PromoteCommand.self,
         VerifyCommand.self,
         RepairCommand.self,

@@ -222,7 +222,7 @@ import WAL
             try await ArchiveBuilder(store: store, directory: "\(directory)/log").ship()
             let end = try LogReader.open(directory: "\(directory)/base").durableLSN
             // The same epoch, by a copy that passes for the original: its control file is told its own inode.
-            try adopt("\(directory)/lost")
+            try SampleArchive.adopt("\(directory)/lost")
             let second = try SegmentedLog.open(directory: "\(directory)/lost")
             for _ in 0..<5 { try second.append(Array("replaced".utf8)) }
             try second.close()
@@ -231,22 +231,6 @@ import WAL
             #expect(error?.code == .diverged)
             #expect((error?.lsn).map { $0 >= end } == true)
         }
-    }
-
-    /// Makes a copied directory look like the original: both copies of the facts name its control file's inode.
-    private func adopt(_ directory: String) throws {
-        let path = "\(directory)/control"
-        var bytes = try Array(Data(contentsOf: URL(filePath: path)))
-        let inode = try #require(try LinuxFileSystem().status(path)?.inode)
-        for page in [1, 2] {
-            let start = page * 4096
-            for index in 0..<8 { bytes[start + 64 + index] = UInt8(truncatingIfNeeded: inode >> (8 * UInt64(index))) }
-            let value = CRC32C.of(Array(bytes[start..<(start + 4092)]).span.bytes)
-            for index in 0..<4 { bytes[start + 4092 + index] = UInt8(truncatingIfNeeded: value >> (8 * UInt32(index))) }
-        }
-        let handle = try FileHandle(forWritingTo: URL(filePath: path))
-        try handle.write(contentsOf: Data(bytes))
-        try handle.close()
     }
 
     @Test func ofTwoPromotionsAtOnceOneIsFenced() async throws {

@@ -1,6 +1,8 @@
 import Archive
 import Follower
+import Foundation
 import TestSupport
+import Testing
 import WAL
 
 /// A log of small segments in a temporary directory, and what is asked of it everywhere.
@@ -49,5 +51,23 @@ struct SampleArchive {
         _ store: any ObjectStore, into directory: String, _ target: RestoreTarget = .everything
     ) async throws -> Restore.Summary {
         try await Restore(try await open(store), target: target).run(into: directory)
+    }
+
+    static func copy(_ from: String, _ to: String) throws { try FileManager.default.copyItem(atPath: from, toPath: to) }
+
+    /// Makes a copied directory look like the original: both copies of the facts name its control file's inode.
+    static func adopt(_ directory: String) throws {
+        let path = "\(directory)/control"
+        var bytes = try Array(Data(contentsOf: URL(filePath: path)))
+        let inode = try #require(try LinuxFileSystem().status(path)?.inode)
+        for page in [1, 2] {
+            let start = page * 4096
+            for index in 0..<8 { bytes[start + 64 + index] = UInt8(truncatingIfNeeded: inode >> (8 * UInt64(index))) }
+            let value = CRC32C.of(Array(bytes[start..<(start + 4092)]).span.bytes)
+            for index in 0..<4 { bytes[start + 4092 + index] = UInt8(truncatingIfNeeded: value >> (8 * UInt32(index))) }
+        }
+        let handle = try FileHandle(forWritingTo: URL(filePath: path))
+        try handle.write(contentsOf: Data(bytes))
+        try handle.close()
     }
 }

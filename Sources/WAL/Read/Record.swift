@@ -17,6 +17,9 @@ public struct Record: Sendable {
         precondition(Int(offset) + count <= buffer.capacity, "a record lies in its buffer")
     }
 
+    /// Bytes that a record takes in the log beside its own.
+    public static let overhead = 8
+
     /// The length of the record in bytes.
     @inlinable public var count: Int { Int(lengthField & ~FrameHeader.batchFlag) }
 

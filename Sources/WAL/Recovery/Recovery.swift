@@ -14,6 +14,8 @@ struct Recovery {
 
     /// The facts were changed by admission, or a copy of them is damaged: they are to be written once the log is accepted.
     let factsAreDue: Bool
+    /// The log goes on at its end: it is written, or a replica that grows. Otherwise a replica is only read.
+    var isGrowing = false
 
     struct Result {
         var facts: Facts
@@ -34,7 +36,7 @@ struct Recovery {
             stop: scan.stop,
             reach: scan.end < floor.floor ? .belowFloor : scan.end == floor.floor ? .atFloor : .aboveFloor,
             hasStrayBytes: scan.strayBytes > 0, isSegmentMissing: missing != nil, isEpochUnknown: floor.isEpochUnknown,
-            isTruncationUnfinished: facts.discardFrom != nil, isCopied: isCopied, isReplica: facts.isReplica)
+            isTruncationUnfinished: facts.discardFrom != nil, isCopied: isCopied, isReplica: facts.isReplica && !isGrowing)
         let decision = TailDecision.decide(evidence)
         if case .refuse(let refusal) = decision {
             throw refusalError(refusal, scan: scan, floor: floor.floor, missing: missing)

@@ -209,9 +209,8 @@ final class FirstFrames {
         if found[index] == nil { found[index] = lsn }
     }
 
-    /// `after`: windows that begin below it were known before.
-    func write(_ directory: SegmentDirectory, upTo end: LSN, after known: LSN = .zero) throws(WALError) {
-        for (index, lsn) in found where lsn < end && index * directory.windowSize >= known.rawValue {
+    func write(_ directory: SegmentDirectory, upTo end: LSN) throws(WALError) {
+        for (index, lsn) in found where lsn < end {
             let segment = try directory.fileSystem.open(directory.paths.segment(index), .readWrite)
             defer { segment.close() }
             let header = SegmentFoot.Header(logID: directory.logID, index: index, segmentSize: directory.windowSize)

@@ -47,7 +47,9 @@ struct SuffixTruncation {
         epochs.begin(Epoch(number: epochs.current.number + 1, id: id, start: end))
     }
 
-    private func cut(to end: LSN, _ facts: Facts, _ epochs: EpochTable, _ letGo: () throws(WALError) -> Void) throws(WALError) {
+    /// Ends the log at `end` with `epochs`, of which the current one has no frame yet. Under maintenance, with nobody attached. All below the end is
+    /// durable.
+    func cut(to end: LSN, _ facts: Facts, _ epochs: EpochTable, _ letGo: () throws(WALError) -> Void) throws(WALError) {
         var facts = facts
         facts.floor = end
         facts.discardFrom = end

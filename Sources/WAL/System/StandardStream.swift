@@ -6,22 +6,8 @@ package enum StandardStream: Int32, Sendable {
     case output = 1
     case error = 2
 
-    /// write(2) until every byte is taken. EINTR is retried. On an error some of the bytes may have been written.
-    package func write(_ bytes: Span<UInt8>) throws(WALError) {
-        var written = 0
-        while written < bytes.count {
-            // SAFETY: the pointer covers exactly the rest of the span, which lives until the closure returns.
-            let (count, code) = unsafe bytes.extracting(written...).withUnsafeBufferPointer { rest in
-                let count = unsafe Glibc.write(rawValue, rest.baseAddress, rest.count)
-                return (count, errno)
-            }
-            if count >= 0 {
-                written += count
-            } else if code != EINTR {
-                throw .io(operation: "write", path: name, errno: code)
-            }
-        }
-    }
+    /// As `OutputPipe.write`.
+    package func write(_ bytes: Span<UInt8>) throws(WALError) { try OutputPipe(descriptor: rawValue, name: name).write(bytes) }
 
     /// isatty(3): somebody watches.
     package var isTerminal: Bool { isatty(rawValue) == 1 }

@@ -13,6 +13,16 @@ extension [UInt8] {
     }
 }
 
+extension RawSpan {
+    /// Lends the same bytes with their type.
+    package func withTyped<T, E: Error>(_ body: (Span<UInt8>) throws(E) -> T) throws(E) -> T {
+        try unsafe withUnsafeBytes { bytes throws(E) in
+            // SAFETY: the memory is bytes and nothing else, lives through the call, and a span cannot leave it.
+            try body(unsafe bytes.assumingMemoryBound(to: UInt8.self).span)
+        }
+    }
+}
+
 extension Span<UInt8> {
     /// The first place at or after `start` that holds `byte`; nil where none does. memchr(3), which looks at many bytes at a time.
     package func firstIndex(of byte: UInt8, from start: Int) -> Int? {

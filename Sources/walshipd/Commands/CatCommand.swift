@@ -37,7 +37,7 @@ struct CatCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp("How to print records (default: lines).", valueName: "lines|framed|hex|json"),
-        transform: { try RecordFormat.parse(RecordFormat.allCases)($0) })
+        transform: { try RecordFormat.parse(RecordFormat.printed)($0) })
     var format = RecordFormat.lines
 
     mutating func validate() throws {

@@ -6,9 +6,13 @@ enum RecordFormat: String, CaseIterable, Sendable {
     case framed
     /// One record a line, two lower-case digits a byte.
     case hex
-    /// One object a line: `lsn`, and `data` or `base64`.
+    /// One object a line: `lsn`, and `data` or `base64`; for a consumer also `next`.
     case json
+    /// For a consumer: LSN and the position after the record, eight bytes each, then as framed.
+    case positioned
 
+    /// Those that `cat` prints.
+    static let printed: [RecordFormat] = [.lines, .framed, .hex, .json]
     /// Those that `append` reads.
     static let readable: [RecordFormat] = [.lines, .framed]
 

@@ -9,7 +9,7 @@ struct StatusCommand: AsyncParsableCommand {
         commandName: "status",
         abstract: "Shows how far a log is written, durable and archived.",
         discussion: """
-            --log reads the log's own files, whether a writer or a daemon runs or not; --archive reads the archive's documents, and of its \
+            --log reads the log's own files, whether a writer, a daemon or a follower runs or not, and what the follower of a replica last said; --archive reads the archive's documents, and of its \
             objects only the last ones, to find its end. Nothing is changed, unless --probe is given: what a store can do is found out by writing a few small objects below \
             <log>/.probe/, which are removed again. With --json: one object on one line for each of the two; LSNs are decimal strings; a \
             destination's url, state and last_error are null, as only the running daemon knows them.
@@ -40,7 +40,8 @@ struct StatusCommand: AsyncParsableCommand {
         if let log {
             let reader = try LogDirectory.open(log)
             defer { reader.close() }
-            let status = try LogStatus(of: reader, now: LinuxTimeSource().now())
+            var status = try LogStatus(of: reader, now: LinuxTimeSource().now())
+            if status.isReplica { status.follower = try FollowerDocument.read(directory: log) }
             try Output.standard.write(line: json ? status.json.text : status.table)
         }
         if let archive {

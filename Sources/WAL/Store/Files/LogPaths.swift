@@ -37,6 +37,7 @@ struct LogPaths: Hashable, Sendable {
     func epochs(_ generation: UInt64) -> String {
         (singleFile.map { $0 + "." } ?? directory + "/") + EpochFile.name(generation: generation)
     }
+    var follower: String { directory + "/follower" }
     func slot(_ name: String) -> String { slots + "/" + name }
 
     /// What the whole log is called in messages.

@@ -19,21 +19,23 @@ struct RecordPrinter {
         buffer.reserveCapacity(2 * RecordPrinter.bufferSize)
     }
 
-    mutating func print(_ lsn: LSN, _ record: Span<UInt8>) throws(WALError) {
+    /// `next`: the position after the record, where whoever reads it is to know.
+    mutating func print(_ lsn: LSN, _ record: Span<UInt8>, next: LSN? = nil) throws(WALError) {
         switch format {
         case .lines:
             try printRaw(record)
             buffer.append(UInt8(ascii: "\n"))
         case .framed:
-            // A record has at most 2³¹−1 bytes.
-            let length = UInt32(record.count)
-            for shift in stride(from: UInt32(0), to: 32, by: 8) { buffer.append(UInt8(truncatingIfNeeded: length >> shift)) }
-            try printRaw(record)
+            try printFramed(record)
+        case .positioned:
+            append(lsn.rawValue, bytes: 8)
+            append((next ?? lsn).rawValue, bytes: 8)
+            try printFramed(record)
         case .hex:
             try inPieces(record) { buffer, piece in buffer.append(hex: piece) }
             buffer.append(UInt8(ascii: "\n"))
         case .json:
-            try printJSON(lsn, record)
+            try printJSON(lsn, record, next)
         }
         if buffer.count >= RecordPrinter.bufferSize { try flush() }
     }
@@ -44,16 +46,31 @@ struct RecordPrinter {
         buffer.removeAll(keepingCapacity: true)
     }
 
+    private mutating func printFramed(_ record: Span<UInt8>) throws(WALError) {
+        // A record has at most 2³¹−1 bytes.
+        append(UInt64(record.count), bytes: 4)
+        try printRaw(record)
+    }
+
+    /// Little-endian.
+    private mutating func append(_ number: UInt64, bytes: UInt64) {
+        for shift in stride(from: UInt64(0), to: 8 * bytes, by: 8) { buffer.append(UInt8(truncatingIfNeeded: number >> shift)) }
+    }
+
     private mutating func printRaw(_ record: Span<UInt8>) throws(WALError) {
         if record.count < RecordPrinter.bufferSize { return buffer.append(record) }
         try flush()
         try output.write(record)
     }
 
-    private mutating func printJSON(_ lsn: LSN, _ record: Span<UInt8>) throws(WALError) {
+    private mutating func printJSON(_ lsn: LSN, _ record: Span<UInt8>, _ next: LSN?) throws(WALError) {
         let isText = JSONText.isText(record)
         buffer.append(contentsOf: "{\"lsn\":\"".utf8)
         buffer.append(decimal: lsn.rawValue)
+        if let next {
+            buffer.append(contentsOf: "\",\"next\":\"".utf8)
+            buffer.append(decimal: next.rawValue)
+        }
         buffer.append(contentsOf: (isText ? "\",\"data\":\"" : "\",\"base64\":\"").utf8)
         if isText {
             try inPieces(record) { buffer, piece in buffer.append(jsonEscaped: piece) }

@@ -1,3 +1,4 @@
+import Follower
 import WAL
 
 extension LogStatus {
@@ -22,6 +23,24 @@ extension LogStatus {
             ("destinations", .array(destinations.map(\.json))),
             ("pins", .array(pins.map { .object([("name", .string($0.name)), ("lsn", .lsn($0.position))]) })),
             ("unreadable_slots", .array(unreadableSlots.map { .string($0) })),
+            ("follower", .optional(follower) { json(of: $0) }),
+        ])
+    }
+}
+
+extension LogStatus {
+    private func json(of follower: FollowerDocument) -> JSONText {
+        .object([
+            ("archive", .string(follower.archive)),
+            ("running", .bool(writer != nil)),
+            ("state", .string(follower.state)),
+            ("applied_lsn", .string(follower.appliedLSN)),
+            ("known_lsn", .string(follower.knownLSN)),
+            ("epoch", .optional(follower.epoch) { .number($0) }),
+            ("lag_bytes", .number(follower.lagBytes)),
+            ("lag_seconds", .optional(follower.lagSeconds) { .seconds($0) }),
+            ("last_error", .optional(follower.lastError) { .string($0) }),
+            ("time", .string(follower.time)),
         ])
     }
 }

@@ -1,3 +1,4 @@
+import Follower
 import WAL
 
 extension LogStatus {
@@ -20,6 +21,14 @@ extension LogStatus {
         }
         for destination in destinations {
             for gap in destination.gaps { lines.append("\(destination.name) gave up LSN \(gap.lowerBound) to \(gap.upperBound); its archive is not told yet.") }
+        }
+        if let follower {
+            lines += TextTable.aligned([
+                ["follower", writer == nil && follower.state != "stopped" && follower.state != "ended" ? "not running; it was \(follower.state)" : follower.state],
+                ["follows", follower.archive],
+                ["lag", "\(follower.lagBytes) bytes" + (follower.lagSeconds.map { ", \(JSONText.seconds($0).text) seconds" } ?? "")],
+            ])
+            if let error = follower.lastError { lines.append("The follower: \(error)") }
         }
         if isReplica { lines.append("This is a replica: readable; promote it before writing to it.") }
         if !destinations.isEmpty {

@@ -1,4 +1,5 @@
 import Archive
+import Follower
 import WAL
 
 /// What a log's own files say about it at one moment, for people and for scripts.
@@ -46,6 +47,8 @@ struct LogStatus {
     var destinations: [Destination] = []
     var pins: [Pin] = []
     var unreadableSlots: [String] = []
+    /// Of a replica: what its follower said last. It runs only where a writer does.
+    var follower: FollowerDocument?
 
     /// Positions are read in an order in which they can only seem further apart than they are.
     init(of reader: LogReader, now: UInt64) throws(WALError) {

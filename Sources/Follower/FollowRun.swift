@@ -1,0 +1,49 @@
+import Archive
+
+/// How the patience of one run stands: a value.
+struct FollowRun {
+    var plan: FollowPlan
+    private var retry: RetryState
+    private let policy: RetryPolicy
+    private var damagedSince: Double?
+    private var held: (epoch: UInt64, since: Double)?
+    private(set) var hasFailed = false
+
+    init(interval: Double, retryDelayMax: Double, start: Double) {
+        plan = FollowPlan(interval: interval)
+        policy = RetryPolicy(attemptsMax: .max, delayFirst: min(0.2, retryDelayMax), delayMax: retryDelayMax)
+        retry = RetryState(policy, start: start)
+    }
+
+    /// Seconds until the next attempt; nil: it does not pass by itself.
+    mutating func wait(after error: ArchiveError, now: Double) -> Double? {
+        var error = error
+        if error.code == .damaged || error.code == .invalid {
+            // Some stores show an upload before it is whole.
+            let since = damagedSince ?? now
+            damagedSince = since
+            guard now - since < FollowerLimits.damagedMax else { return nil }
+            error = ArchiveError(.busy(status: 0), error.message)
+        }
+        var random = SystemRandomNumberGenerator()
+        guard case .wait(let seconds) = retry.next(after: error, now: now, random: &random) else { return nil }
+        hasFailed = true
+        return seconds
+    }
+
+    /// A request has succeeded.
+    mutating func succeeded() {
+        guard hasFailed else { return }
+        hasFailed = false
+        retry = RetryState(policy, start: 0)
+    }
+
+    /// Something was applied: what seemed damaged was not.
+    mutating func applied() { damagedSince = nil }
+
+    /// Whether nothing is applied because of an epoch that is claimed and has not begun.
+    mutating func holds(epoch: UInt64, now: Double) -> Bool {
+        if held?.epoch != epoch { held = (epoch, now) }
+        return held.map { now - $0.since < FollowerLimits.holdMax } ?? false
+    }
+}

@@ -1,0 +1,22 @@
+/// How a follower goes about it.
+public struct FollowerSettings: Hashable, Sendable {
+    /// Seconds between two looks for something new, `FollowerLimits.interval`.
+    public var interval: Double = 1
+    /// The longest wait between two attempts while storage cannot be reached, in seconds.
+    public var retryDelayMax: Double = 30
+
+    public init() {}
+}
+
+/// What no setting changes, with units and reasons.
+public enum FollowerLimits {
+    /// Seconds between two looks: a look is a request.
+    public static let interval: ClosedRange<Double> = 0.01...3600
+    /// Seconds for which nothing is applied while an epoch is claimed and has not begun: a promotion reads the parent to its end meanwhile, and what
+    /// comes after that is not part of the line. A promotion that has not come to its end by then is taken to be given up.
+    public static let holdMax = 30.0
+    /// Seconds for which an object that fails its checks is read again: on some stores an upload is seen before it is whole.
+    public static let damagedMax = 60.0
+    /// Seconds between two notes in the replica's directory, where nothing but positions changes.
+    public static let noteInterval = 1.0
+}

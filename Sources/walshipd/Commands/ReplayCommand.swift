@@ -1,0 +1,123 @@
+import ArgumentParser
+import Follower
+import Synchronization
+import WAL
+
+/// `walshipd replay`: the records of a log, or of its archive, to a command or standard output, with positions.
+struct ReplayCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "replay",
+        abstract: "Gives the records of a log, or of its archive, to a command.",
+        discussion: """
+            Whole records and batches, in order, up to what is durable or archived at the start; the last line on standard error says where to go on. Without --exec they go \
+            to standard output.
+
+            Formats: json (default), one object a line, {"lsn":"11","next":"30","data":"text"}; positioned, LSN and next in 8 bytes each and the length in 4, \
+            little-endian, then the record; lines, framed and hex as `walshipd cat`, without positions. A command that stores next together with what it made of \
+            the record, and is started with it as --from, has each record exactly once.
+
+            Exit codes: 1 where the command fails, 3 for damage or a gap, 5 where there is no log, archive or record at --from.
+            """)
+
+    @Option(help: ArgumentHelp("The directory of the log.", valueName: "dir"))
+    var log: String?
+
+    @Option(help: ArgumentHelp("The archive to read instead, <base>/<log name>: http://…, https://…, s3://… or file:///….", valueName: "url"))
+    var archive: String?
+
+    @OptionGroup var s3: S3Options
+    @OptionGroup var keys: KeyOptions
+
+    @Option(help: ArgumentHelp("Where to begin: the LSN of a record, or the position after one (default: the first).", valueName: "lsn"), transform: LSNText.parse)
+    var from: LSN?
+
+    @Option(help: ArgumentHelp("Records below this LSN only (default: the end).", valueName: "lsn"), transform: LSNText.parse)
+    var to: LSN?
+
+    @Option(help: ArgumentHelp("A command, for /bin/sh, that is given the records on its standard input.", valueName: "command"))
+    var exec: String?
+
+    @Option(
+        help: ArgumentHelp("How records are given (default: json).", valueName: "json|positioned|lines|framed|hex"),
+        transform: { try RecordFormat.parse(RecordFormat.allCases)($0) })
+    var format = RecordFormat.json
+
+    mutating func validate() throws {
+        guard (log == nil) != (archive == nil) else { throw ValidationError("name either --log or --archive") }
+        if let log { try LogDirectory.validate(log) }
+        if exec == "" { throw ValidationError("--exec is empty; name a command") }
+        if let from, let to, to < from { throw ValidationError("--to \(to) lies below --from \(from)") }
+    }
+
+    mutating func run() async throws {
+        let pool = BlockingPool()
+        // Found out before a command is started.
+        if let log { try LogDirectory.open(log).close() }
+        let opening: ArchiveOpening? = if let archive { try await ArchiveOpening(archive, s3, keys) } else { nil }
+        let consumer = try exec.map { try ConsumerProcess($0, position: from) }
+        let printer = RecordPrinter(output: consumer?.input ?? .standard, format: format)
+        let position: LSN?
+        do {
+            if let opening {
+                position = try await replay(opening, printer, pool)
+            } else {
+                let (directory, from, to) = (log ?? "", from, to)
+                position = try await pool.run { try Self.replay(directory, from: from, to: to, printer) }
+            }
+        } catch {
+            guard let consumer else { throw error }
+            try await consumer.abandon(pool)
+            if let error = error as? WALError, error.isBrokenPipe { throw consumer.failure("ended, or closed its input, before the last record") }
+            throw error
+        }
+        try await consumer?.finish(pool)
+        if let position { try Output.error.write(line: "replayed; go on with --from \(position)") }
+    }
+
+    private static func replay(_ directory: String, from: LSN?, to: LSN?, _ printer: RecordPrinter) throws -> LSN {
+        var printer = printer
+        let result = Result {
+            try LogReplay.run(log: directory, from: from, to: to) { lsn, bytes, next in
+                try bytes.withTyped { bytes throws(WALError) in try printer.print(lsn, bytes, next: next) }
+            }
+        }
+        // What is intact before damage was asked for, too.
+        if case .failure(let error as WALError) = result, error.isBrokenPipe { throw error }
+        try printer.flush()
+        do {
+            return try result.get()
+        } catch WALError.positionLost(let head) {
+            throw CommandError(.notFound, "records below LSN \(head) of \(directory) have been truncated; use --from \(head), or replay them from the archive")
+        }
+    }
+
+    private func replay(_ opening: ArchiveOpening, _ printer: RecordPrinter, _ pool: BlockingPool) async throws -> LSN? {
+        let input = ConsumerInput(printer)
+        var waiting: [FollowedRecord] = []
+        var bytes = 0
+        let result: Result<LSN?, any Error>
+        do {
+            result = .success(
+                try await LogReplay.run(archive: opening.store, log: opening.log, keys: opening.keys, from: from, to: to) { record in
+                    waiting.append(record)
+                    bytes += record.data.count + Record.overhead
+                    guard bytes >= Self.bytesAtATime else { return }
+                    let records = waiting
+                    try await pool.run { try input.give(records) }
+                    waiting = []
+                    bytes = 0
+                })
+        } catch let error as WALError where error.isBrokenPipe {
+            throw error
+        } catch {
+            result = .failure(error)
+        }
+        // What came before damage was asked for, too.
+        let records = waiting
+        try await pool.run { try input.give(records) }
+        return try result.get()
+    }
+
+    /// Gathered before a write.
+    private static let bytesAtATime = 256 << 10
+}
