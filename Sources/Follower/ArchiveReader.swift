@@ -153,21 +153,34 @@ public struct ArchiveReader: Sendable {
         }
     }
 
+    /// What planning needs to know. Throws like `firstObject`.
+    var outline: ArchiveOutline {
+        get throws(ArchiveError) {
+            ArchiveOutline(
+                layout: layout, logID: log.logID, archiveID: log.archiveID, segmentSize: log.segmentSize, line: try requireLine(),
+                firstObject: try firstObject, firstRecord: try firstRecord)
+        }
+    }
+
     /// Walks the archive's objects from the one that holds `lsn`, which is at or above `firstRecord`, or from the first.
     ///
     /// The walk may begin below `lsn`: at its segment's beginning; or, where a gap ends at `lsn`, there. Throws `.notFound` below the first record.
     public func walk(from lsn: LSN? = nil, depth: ArchiveWalk.Depth = .whole) throws(ArchiveError) -> ArchiveWalk {
-        let line = try requireLine()
-        let first = try firstObject
-        guard let lsn else { return ArchiveWalk(self, line: line, floor: first, start: first, depth: depth) }
-        let firstRecord = try firstRecord
-        guard lsn >= firstRecord, let source = line.source(at: lsn) else {
-            throw ArchiveError(
-                .notFound, "the archive begins at LSN \(firstRecord): what lay below was pruned, or never archived", lsn: lsn,
-                hint: "ask for LSN \(firstRecord) or above")
+        try walk(from: lsn, gapEnd: nil, depth: depth)
+    }
+
+    /// `gapEnd`: where a gap below ends that was crossed.
+    func walk(from lsn: LSN?, gapEnd: LSN?, depth: ArchiveWalk.Depth = .whole) throws(ArchiveError) -> ArchiveWalk {
+        let outline = try outline
+        guard let lsn else {
+            return ArchiveWalk(self, ArchiveChain(outline, start: outline.firstObject, resume: outline.firstObject), depth: depth)
         }
-        let segment = LSN(lsn.rawValue / log.segmentSize * log.segmentSize)
-        return ArchiveWalk(self, line: line, floor: first, start: max(segment, source.start, first), resume: lsn, depth: depth)
+        guard let chain = outline.chain(from: lsn, gapEnd: gapEnd) else {
+            throw ArchiveError(
+                .notFound, "the archive begins at LSN \(outline.firstRecord): what lay below was pruned, or never archived", lsn: lsn,
+                hint: "ask for LSN \(outline.firstRecord) or above")
+        }
+        return ArchiveWalk(self, chain, depth: depth)
     }
 
     /// Which names the objects of `epoch` have: told once, and not changed. One that was cut short tells nothing.
@@ -187,10 +200,5 @@ public struct ArchiveReader: Sendable {
             throw ArchiveError(.diverged, "it is of epoch \(document.epoch), which is not the one that was claimed", key: key)
         }
         return document
-    }
-
-    /// Where an object should lie, and whose.
-    func identity(_ kind: ObjectMetadata.Kind, _ epoch: EpochName, start: LSN) -> ObjectIdentity {
-        ObjectIdentity(logID: log.logID, archiveID: log.archiveID, epoch: epoch, kind: kind, start: start)
     }
 }

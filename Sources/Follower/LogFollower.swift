@@ -190,7 +190,14 @@ public final class LogFollower: Sendable {
         if isThere { return }
         board.enter(.restoring)
         let reader = try await openReader(patiently: true)
-        let summary = try await Restore(reader, from: from).run(into: directory)
+        let summary: Restore.Summary
+        do {
+            summary = try await Restore(reader, from: from).run(into: directory)
+        } catch let error as RestoreError {
+            // What was restored is kept: the next attempt goes on there.
+            guard case .kept = error.remains else { throw error }
+            throw error.cause
+        }
         logger.info("the replica was made", metadata: ["records": "\(summary.records)", "end": "\(summary.end)"])
         board.enter(.opening)
     }

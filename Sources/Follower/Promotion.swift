@@ -209,9 +209,9 @@ public struct Promotion: Sendable {
         let newest = line.document.epoch
         let head = try await reader.access.head(newest.epoch)
         let known = min(head?.checkpoint ?? newest.start ?? line.start, end)
-        let first = try reader.firstObject
-        let segment = LSN(known.rawValue / reader.log.segmentSize * reader.log.segmentSize)
-        return ArchiveWalk(reader, line: line, floor: first, start: max(segment, first), depth: .whole)
+        let outline = try reader.outline
+        let start = max(outline.segmentStart(known), outline.firstObject)
+        return ArchiveWalk(reader, ArchiveChain(outline, start: start, resume: start), depth: .whole)
     }
 
     // MARK: Beginning the epoch in the archives

@@ -1,21 +1,34 @@
-public import Archive
+import Archive
 public import WAL
 
-/// Restores a log from its archive into a new directory, which becomes a log (a replica) only when it is complete.
+/// Restores a log from its archives into a new directory, which becomes a log (a replica) only when it is complete.
 ///
-/// Every object is checked whole, every frame is verified, and a gap, a missing object or a wrong byte is an error with its LSN. One object is
-/// in memory at a time.
+/// Every object is checked whole, every frame is verified, and a gap, a missing object or a wrong byte is an error with its LSN, unless another archive has
+/// what it should be. Several objects are downloaded and decompressed at one time; they are written in order. Memory: `RestoreLimits.downloadBytesMax` of the log, and as much again compressed.
 public struct Restore: Sendable {
-    public let reader: ArchiveReader
+    private let archives: Result<ArchiveGroup, ArchiveError>
     public let target: RestoreTarget
     /// Where to begin: with the first record at or after it, in an object that holds it or begins there; nil: with the first that there is. What lies
     /// below is not looked at, so a gap there is no error.
     public let from: LSN?
+    /// Objects that are downloaded at one time.
+    public let downloads: Int
 
+    /// From one archive. Where no epoch has begun in it, `plan` and `run` say so.
     public init(_ reader: ArchiveReader, target: RestoreTarget = .everything, from: LSN? = nil) {
-        self.reader = reader
+        archives = Result { () throws(ArchiveError) in try ArchiveGroup([reader]) }
         self.target = target
         self.from = from
+        downloads = RestoreLimits.downloads
+    }
+
+    /// Traps where `downloads` is not from 1 to `RestoreLimits.downloadsMax`.
+    public init(_ group: ArchiveGroup, target: RestoreTarget = .everything, from: LSN? = nil, downloads: Int = RestoreLimits.downloads) {
+        precondition((1...RestoreLimits.downloadsMax).contains(downloads), "\(downloads) downloads at one time")
+        archives = .success(group)
+        self.target = target
+        self.from = from
+        self.downloads = downloads
     }
 
     /// What was done.
@@ -28,6 +41,10 @@ public struct Restore: Sendable {
         public let objectBytes: UInt64
         public let objects: Int
         public let seconds: Double
+        /// Bytes of log that an attempt before had restored, verified again.
+        public let resumed: UInt64
+        /// What was wrong with one archive, and was had from another.
+        public let problems: [RestorePlan.Problem]
 
         /// Bytes of log.
         public var bytes: UInt64 { end.distance(from: head) }
@@ -39,152 +56,137 @@ public struct Restore: Sendable {
         public let total: UInt64
     }
 
-    /// Walks the whole way by the objects' metadata: what is missing shows before anything is written.
+    /// Finds the whole way, from listings or name by name: what is missing shows before anything is written.
     ///
-    /// Throws what `ArchiveWalk.next` throws, and `.notFound` for a target outside of what is archived.
-    public func plan() async throws(ArchiveError) -> RestorePlan {
-        let line = try reader.requireLine()
-        let first = (object: try reader.firstObject, record: try reader.firstRecord)
-        var head = first.record
-        if let from { head = try await firstRecord(atOrAfter: from) }
-        let start = from == nil ? first.object : head
-        if case .through(let lsn) = target, lsn < head {
+    /// Throws `ArchiveError`: what `ArchiveWalk.next` throws, where no archive goes on, and `.notFound` for a target outside of what is archived; and
+    /// `AmbiguousTime`.
+    public func plan() async throws -> RestorePlan {
+        let group = try archives.get()
+        let first = try group.firstRecord
+        let head = if let from { try await firstRecord(atOrAfter: from, group) } else { first }
+        if let lsn = target.lsn, lsn < head {
             throw ArchiveError(
                 .notFound, "the archive begins at LSN \(head): what lay below was pruned, or never archived", lsn: lsn,
                 hint: "ask for LSN \(head) or above")
         }
-        var plan = RestorePlan(
-            logID: reader.log.logID, archiveID: reader.log.archiveID, segmentSize: reader.log.segmentSize, target: target,
-            head: head, start: start, end: start)
-        var walk = try reader.walk(from: from, depth: .metadata)
-        while let piece = try await walk.next() {
-            guard piece.range.upperBound > start else { continue }
-            plan.add(piece)
-            if target.isReached(by: piece) { break }
-        }
-        if case .through(let lsn) = target, lsn > plan.end {
+        let rule = group.readers[group.newest]
+        let empty = RestorePlan(
+            logID: rule.log.logID, archiveIDs: group.readers.map(\.log.archiveID), segmentSize: rule.log.segmentSize, target: target, head: head,
+            from: from)
+        var planning = try RestorePlanning(group, empty)
+        var plan = try await planning.run()
+        if let lsn = target.lsn, lsn > plan.end {
             throw ArchiveError(
                 .notFound, "the archive ends at LSN \(plan.end): there is nothing at LSN \(lsn) yet", lsn: lsn,
                 hint: "ask for a lower LSN, or leave --at out for everything")
         }
-        guard plan.end >= head else {
-            throw ArchiveError(
-                .gap, "the archive ends at LSN \(plan.end), below its first record at LSN \(head)", key: reader.layout.floor, lsn: plan.end)
-        }
-        plan.epochs = line.epochs.epochs.filter { $0.start <= plan.end }
+        plan.epochs = try group.line.epochs.epochs.filter { $0.start <= plan.end }
+        try await planning.askForKeys(&plan)
         return plan
     }
 
-    private func firstRecord(atOrAfter lsn: LSN) async throws(ArchiveError) -> LSN {
-        let epochs = try reader.requireLine().epochs
-        var walk = try reader.walk(from: lsn)
-        var frames: FrameAssembler?
-        while let piece = try await walk.next() {
-            guard piece.range.upperBound > lsn else { continue }
-            if frames == nil {
-                // The object says where its first record begins; none may begin in it.
-                guard let first = piece.metadata.records?.first, piece.range.contains(first) else { continue }
-                frames = FrameAssembler(logID: reader.log.logID, epochs: epochs, start: first)
-                frames?.add(Array(piece.bytes[Int(first.distance(from: piece.range.lowerBound))...]))
-            } else {
-                frames?.add(piece.bytes)
-            }
-            do {
-                while let record = try frames?.next() {
-                    if record.lsn >= lsn { return record.lsn }
-                }
+    private func firstRecord(atOrAfter lsn: LSN, _ group: ArchiveGroup) async throws(ArchiveError) -> LSN {
+        var failure: ArchiveError?
+        for reader in group.readers {
+            do throws(ArchiveError) {
+                return try await FirstRecord.find(atOrAfter: lsn, reader, try group.line.epochs)
             } catch {
-                throw ArchiveError(.damaged, "a record does not verify: \(error)", key: piece.key, lsn: piece.range.lowerBound)
+                failure = failure ?? error
             }
         }
-        throw ArchiveError(.notFound, "nothing is archived there yet", lsn: lsn, hint: "ask for a lower LSN")
+        guard let failure else { preconditionFailure("a group has archives") }
+        throw failure
     }
 
-    /// Restores into `directory`, which must be missing (its parent exists) or empty. On return the log is durable there: a replica, readable, and
-    /// writable after `promote`. On an error there is no log, and what was written has been removed.
+    /// Restores into `directory`, which must be missing (its parent exists), empty, or hold what an interrupted restore of this log has left: then it goes on there. On
+    /// return the log is durable there: a replica, readable, and writable after `promote`. On an error there is no log; what was restored is kept where a good part
+    /// of it was (`RestoreError.kept`), so that running again goes on, and removed otherwise.
     ///
-    /// `progress` is told after each object. Throws `ArchiveError` as `plan`, and `.keyMissing` before anything is written where an object needs a key that
-    /// the reader does not have, and `WALError`: `.notALog` for a directory that is not empty,
-    /// `.corruption` where a frame does not verify, and what files throw.
-    public func run(into directory: String, progress: (Progress) -> Void = { _ in }) async throws -> Summary {
+    /// `progress` is told after each object, `note` what is wrong with one archive and was had from another. Throws `ArchiveError` as `plan`, and `.keyMissing` where an object needs a key that
+    /// the reader does not have, before anything is written where the first or last object of an epoch does; `WALError`: `.notALog` for a directory that holds anything else,
+    /// `.locked` while another restore works there, `.corruption` where a frame does not verify, and what files throw; and `RestoreError` around any of them.
+    public func run(
+        into directory: String, progress: @escaping (Progress) -> Void = { _ in }, note: @escaping (RestorePlan.Problem) -> Void = { _ in }
+    ) async throws -> Summary {
         let began = ContinuousClock.now
-        let plan = try await plan()
+        let (group, plan) = (try archives.get(), try await plan())
         // Said before anything is downloaded or written.
-        if let id = plan.keys.sorted(by: { "\($0)" < "\($1)" }).first(where: { !reader.keys.contains($0) }) { throw reader.keys.missing(id) }
-        let work = Work(
-            try ReplicaWriter.create(
-                directory: directory, logID: plan.logID, segmentSize: Int(plan.segmentSize), start: plan.start))
+        for link in plan.links {
+            guard let id = link.facts?.keyID, !group.readers[link.archive].keys.contains(id) else { continue }
+            throw group.readers[link.archive].keys.missing(id)
+        }
+        plan.problems.forEach(note)
+        guard let table = EpochTable(plan.epochs) else { preconditionFailure("the beginning of a history is one") }
+        let mark = ReplicaMark(
+            logID: plan.logID, segmentSize: plan.segmentSize, head: plan.head, end: plan.target.end, synced: .zero)
+        guard let work = try await OffPool.run({ () throws(WALError) in try RestoreWork.begin(directory, mark, table) }) else {
+            return try complete(directory, plan, began)
+        }
         do {
-            let (objects, objectBytes) = try await copy(plan, to: work, progress)
-            let history = plan.epochs
-            let target = target
-            let end = try await OffPool.run { () throws(WALError) in
-                try work.finish(head: plan.head, epochs: history, target: target)
-            }
-            let elapsed = began.duration(to: .now).components
+            var copy = RestoreCopy(plan, group, downloads: downloads, note: note, progress: progress)
+            try await copy.run(to: work)
+            let end = try await OffPool.run { () throws(WALError) in try work.writer.finish() }
             return Summary(
-                head: plan.head, end: end, records: work.writer.recordCount, objectBytes: objectBytes, objects: objects,
-                seconds: Double(elapsed.seconds) + Double(elapsed.attoseconds) / 1e18)
+                head: plan.head, end: end, records: work.writer.recordCount, objectBytes: copy.objectBytes, objects: copy.objects,
+                seconds: Restore.seconds(since: began), resumed: work.writer.resumed, problems: plan.problems + copy.problems)
         } catch {
-            do {
-                try work.writer.abandon()
-            } catch let second {
-                throw RestoreError(cause: error, leftover: second, directory: directory)
-            }
-            throw error
+            throw await OffPool.run { () throws(Never) in work.end(after: error, directory) }
         }
     }
 
-    private func copy(
-        _ plan: RestorePlan, to work: Work, _ progress: (Progress) -> Void
-    ) async throws -> (objects: Int, bytes: UInt64) {
-        var objects = 0
-        var objectBytes: UInt64 = 0
-        var walk = try reader.walk(from: from)
-        while walk.position < plan.end {
-            let position = walk.position
-            guard let piece = try await walk.next() else {
-                throw ArchiveError(
-                    .gap, "the archive reached to LSN \(plan.end) a moment ago and now ends here", lsn: position,
-                    hint: "look whether something deletes objects from it")
-            }
-            // What has come since the plan was made is left out: an end that moves is none. So is what lies below the start in its object.
-            let (from, to) = (max(piece.range.lowerBound, plan.start), min(piece.range.upperBound, plan.end))
-            guard from < to else { continue }
-            let offset = piece.range.lowerBound
-            let bytes =
-                from == offset && to == piece.range.upperBound
-                ? piece.bytes : Array(piece.bytes[Int(from.distance(from: offset))..<Int(to.distance(from: offset))])
-            try await OffPool.run { () throws(WALError) in try work.writer.write(bytes, at: from) }
-            objects += 1
-            objectBytes += piece.metadata.objectSize
-            progress(Progress(done: to.distance(from: plan.start), total: plan.rawBytes))
+    /// An attempt before had done everything but to say so.
+    private func complete(_ directory: String, _ plan: RestorePlan, _ began: ContinuousClock.Instant) throws -> Summary {
+        let reader = try LogReader.open(directory: directory)
+        defer { reader.close() }
+        let (head, end) = (try reader.headLSN, try reader.durableLSN)
+        var records: UInt64 = 0
+        for element in reader.iter() {
+            _ = try element.get()
+            records += 1
         }
-        return (objects, objectBytes)
+        return Summary(
+            head: head, end: end, records: records, objectBytes: 0, objects: 0,
+            seconds: Restore.seconds(since: began), resumed: end.distance(from: head), problems: plan.problems)
+    }
+
+    private static func seconds(since began: ContinuousClock.Instant) -> Double { (ContinuousClock.now - began) / .seconds(1) }
+}
+
+extension RestoreTarget {
+    fileprivate var lsn: LSN? {
+        switch self {
+        case .through(let lsn), .before(let lsn): lsn
+        case .everything, .time: nil
+        }
+    }
+
+    fileprivate var end: ReplicaStream.End {
+        switch self {
+        case .everything: .everything
+        case .through(let lsn): .through(lsn)
+        case .before(let lsn): .limit(lsn)
+        case .time: preconditionFailure("a plan has found the LSN of a time")
+        }
     }
 }
 
-/// Carries the writer to the threads that may block.
-/// Unchecked, because each use is awaited before the next begins.
-private final class Work: @unchecked Sendable {
-    let writer: ReplicaWriter
-
-    init(_ writer: ReplicaWriter) { self.writer = writer }
-
-    /// `history` may hold epochs that begin past the end; the log's own table must not.
-    func finish(head: LSN, epochs history: [Epoch], target: RestoreTarget) throws(WALError) -> LSN {
-        guard let table = EpochTable(history) else { preconditionFailure("the beginning of a history is one") }
-        var through: LSN?
-        if case .through(let lsn) = target { through = lsn }
-        return try writer.finish(head: head, epochs: table, through: through)
-    }
-}
-
-/// A restore failed, and so did removing what it had written.
+/// A restore failed, and what became of what it had written.
 public struct RestoreError: Error, CustomStringConvertible {
+    public enum Remains: Hashable, Sendable {
+        /// It is kept, intact up to here: running the restore again goes on there.
+        case kept(upTo: LSN)
+        /// It was to be removed, and could not be.
+        case leftover(WALError)
+    }
+
     public let cause: any Error
-    public let leftover: WALError
+    public let remains: Remains
     public let directory: String
 
-    public var description: String { "\(cause); what was written to \(directory) could not be removed: \(leftover)" }
+    public var description: String {
+        switch remains {
+        case .kept(let lsn): "\(cause); what was restored up to LSN \(lsn) is kept in \(directory): run the same restore again to go on, or remove it"
+        case .leftover(let error): "\(cause); what was written to \(directory) could not be removed: \(error)"
+        }
+    }
 }

@@ -41,6 +41,8 @@ extension ExitCode {
         case let error as WALError: self.init(of: error)
         case let error as ArchiveError: self.init(of: error)
         case let error as RestoreError: self = ExitCode(ofDomainError: error.cause) ?? .failed
+        // Which of several moments is meant, only the user knows.
+        case is AmbiguousTime: self = .usage
         case let error as ShipperError: self.init(of: error)
         default: return nil
         }

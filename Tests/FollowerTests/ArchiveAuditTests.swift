@@ -59,6 +59,8 @@ struct AuditedArchive {
             _ = try await Restore(reader).run(into: directory)
         } catch is ArchiveError {
             return true
+        } catch is RestoreError {
+            return true
         } catch is WALError {
             return true
         }

@@ -122,7 +122,9 @@ import WAL
             bytes[bytes.count - 1] ^= 1
             store.plant(key, bytes)
             let error = await #expect(throws: ArchiveError.self) {
-                try await Restore(try await open(store, KeyRing(current: Self.key))).run(into: "\(directory)/restored")
+                try await SampleArchive.withoutRemains("\(directory)/restored") {
+                    try await Restore(try await open(store, KeyRing(current: Self.key))).run(into: "\(directory)/restored")
+                }
             }
             #expect(error?.code == .damaged && error?.key == key)
             #expect(!FileManager.default.fileExists(atPath: "\(directory)/restored"))

@@ -50,7 +50,21 @@ struct SampleArchive {
     static func restore(
         _ store: any ObjectStore, into directory: String, _ target: RestoreTarget = .everything
     ) async throws -> Restore.Summary {
-        try await Restore(try await open(store), target: target).run(into: directory)
+        try await withoutRemains(directory) { try await Restore(try await open(store), target: target).run(into: directory) }
+    }
+
+    /// Removes what a restore that failed has kept to go on with, which is no log, and throws why it failed.
+    static func withoutRemains<T>(_ directory: String, _ body: () async throws -> T) async throws -> T {
+        do {
+            return try await body()
+        } catch let error as RestoreError {
+            #expect(error.remains != .kept(upTo: .zero))
+            #expect(!FileManager.default.fileExists(atPath: "\(directory)/control"))
+            #expect(throws: WALError.self) { try LogReader.open(directory: directory) }
+            #expect(throws: WALError.self) { try SegmentedLog.open(directory: directory) }
+            try FileManager.default.removeItem(atPath: directory)
+            throw error.cause
+        }
     }
 
     static func copy(_ from: String, _ to: String) throws { try FileManager.default.copyItem(atPath: from, toPath: to) }

@@ -11,12 +11,14 @@ package final class ArchiveBuilder {
     package let epoch: EpochName
     package let epochStart: LSN
     private let encoder: ObjectEncoder
+    /// What objects say about times, instead of what the log says.
+    package var times: ((Range<LSN>) -> [ObjectMetadata.CommitTime])?
     private var preceding: [ObjectMetadata.Kind: RawDigest] = [:]
     private static let time: UInt64 = 1_767_225_600_000_000_000
 
     /// Attaches to the log in `directory` and begins its archive, or goes on with one whose current epoch has begun there (by a promotion).
     /// With `master` everything is encrypted.
-    package init(store: any ObjectStore, name: String = "orders", directory: String, start: LSN = .zero, sealing master: MasterKey? = nil) async throws {
+    package init(store: any ObjectStore, name: String = "orders", directory: String, start: LSN = .zero, sealing master: MasterKey? = nil, id: UInt64 = 0x0102_0304_0506_0708) async throws {
         self.store = store
         layout = Layout(log: LogName(name)!)
         reader = try LogReader.open(directory: directory)
@@ -25,7 +27,7 @@ package final class ArchiveBuilder {
         epoch = EpochName(epochs.current)
         let key = layout.logDocument
         if try await store.head(key) == nil {
-            archiveID = ArchiveID(high: 0x0102_0304_0506_0708, low: reader.logID.low)
+            archiveID = ArchiveID(high: id, low: reader.logID.low)
             epochStart = start
             let document = LogDocument(logID: reader.logID, archiveID: archiveID, segmentSize: UInt64(reader.segmentSize))
             _ = try await store.create(key, document.encoded(for: key))
@@ -101,7 +103,7 @@ package final class ArchiveBuilder {
         let metadata = ObjectMetadata(
             kind: kind, logID: reader.logID, archiveID: archiveID, epoch: epoch, epochStart: epochStart, start: range.lowerBound,
             end: range.upperBound, records: records, precedingDigest: preceding[kind], ancestry: try reader.epochs.epochs,
-            timeIndex: verified.times.map { .init(time: $0.nanoseconds, lsn: $0.lsn) })
+            timeIndex: times?(range) ?? verified.times.map { .init(time: $0.nanoseconds, lsn: $0.lsn) })
         let encoded = try encoder.encode(verified.bytes, metadata, level: 1)
         preceding[kind] = encoded.metadata.rawDigest
         let key = layout.object(encoded.metadata)

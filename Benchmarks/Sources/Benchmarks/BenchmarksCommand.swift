@@ -11,7 +11,7 @@ import Foundation
 
     /// Every benchmark there is: one list a suite.
     static let all = AppendSuite.benchmarks + CommitSuite.benchmarks + OpenSuite.benchmarks + ReadSuite.benchmarks + AllocationSuite.benchmarks
-        + ShipSuite.benchmarks + ShipBesideSuite.benchmarks + FollowSuite.benchmarks + ReplaySuite.benchmarks
+        + ShipSuite.benchmarks + ShipBesideSuite.benchmarks + FollowSuite.benchmarks + ReplaySuite.benchmarks + RestoreSuite.benchmarks
 }
 
 struct Run: ParsableCommand {

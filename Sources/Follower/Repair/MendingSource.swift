@@ -47,7 +47,8 @@ public enum MendingSource: Sendable {
         switch self {
         case .archive(let reader):
             guard let line = reader.line, let source = line.source(at: range.lowerBound), try reader.firstObject <= range.lowerBound else { return nil }
-            var walk = ArchiveWalk(reader, line: line, floor: try reader.firstObject, start: max(range.lowerBound, source.start), depth: .whole)
+            let start = max(range.lowerBound, source.start)
+            var walk = ArchiveWalk(reader, ArchiveChain(try reader.outline, start: start, resume: start), depth: .whole)
             guard let piece = try await walk.next(), piece.range == range, piece.metadata.start == range.lowerBound, piece.metadata.end == range.upperBound else { return nil }
             return Part(raw: piece.bytes, records: piece.metadata.records, times: piece.metadata.timeIndex)
         case .log(let reader):

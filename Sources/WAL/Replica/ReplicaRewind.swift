@@ -103,13 +103,15 @@ private struct Rewinding {
         }
         if try held.fileSystem.status(directory) != nil {
             for name in try held.fileSystem.list(directory)
-            where SegmentName(fileName: name) != nil || name.hasSuffix(".tmp") || name == "lock" || name == "maintenance" {
+            where SegmentName(fileName: name) != nil || name.hasSuffix(".tmp") || name == "lock" || name == "maintenance" || name == ReplicaMark.fileName {
                 try held.fileSystem.unlink("\(directory)/\(name)")
             }
         }
-        let writer = try ReplicaWriter.create(
-            directory: directory, logID: facts.logID, segmentSize: Int(held.files.windowSize), start: range.lowerBound,
-            fileSystem: held.fileSystem, time: held.time)
+        let mark = ReplicaMark(
+            logID: facts.logID, segmentSize: held.files.windowSize, head: range.lowerBound, end: .everything, synced: .zero)
+        let beginning = try ReplicaWriter.begin(
+            directory: directory, mark, epochs: held.found.epochs, fileSystem: held.fileSystem, time: held.time, flushing: .synchronous)
+        guard case .writer(let writer) = beginning else { return }
         let head = facts.head
         let reader = held.files.makeReader(head: { head })
         var position = range.lowerBound
@@ -119,10 +121,10 @@ private struct Rewinding {
             guard count == bytes.count else {
                 throw .corruption(lsn: position.advanced(by: UInt64(count)), reason: "the log's files end before its last record")
             }
-            try writer.write(bytes, at: position)
+            try writer.write(bytes)
             position = position.advanced(by: UInt64(count))
         }
-        let made = try writer.finish(head: range.lowerBound, epochs: held.found.epochs, maxRecordSize: facts.maxRecordSize)
+        let made = try writer.finish(maxRecordSize: facts.maxRecordSize)
         guard made == range.upperBound else { throw .corruption(lsn: made, reason: "what is to be kept ends here, and the log does not") }
     }
 }

@@ -1,95 +1,228 @@
 /// Builds a log from archived bytes: a replica, which becomes a log only when `finish` has written its control file.
 ///
-/// Owns one segment file at a time. Bytes come in order, without a gap, each segment synced before the next is begun. Not for two threads at once.
-public final class ReplicaWriter {
+/// Owns the directory's writer lock, one open segment file, and what waits to be synced. Bytes come in order, without a hole; each frame is verified
+/// before it is written, as far as it has come. A file `restoring` says what is made here, and how far it is on stable storage: whoever begins again with the same log goes on there,
+/// whatever had ended the attempt before. Not for two threads at once.
+package final class ReplicaWriter {
     private let paths: LogPaths
     private let fileSystem: any FileSystem
     private let time: any TimeSource
-    private let logID: LogID
-    private let segmentSize: UInt64
-    private let start: LSN
-    private var position: LSN
+    private let mark: ReplicaMark
+    private let epochs: EpochTable
+    private let lock: any File
+    private let flusher: ReplicaFlusher
+    private var stream: ReplicaStream
     private var current: (index: UInt64, file: any File)?
     /// The directory was not there before.
     private let madeDirectory: Bool
-    /// Records of the log that `finish` has made.
-    public private(set) var recordCount: UInt64 = 0
+    private var isClosed = false
+    /// Bytes of log that an attempt before had brought to stable storage, and that verify.
+    package private(set) var resumed: UInt64 = 0
 
-    /// Begins a replica in `directory`, which must be missing or empty (its parent exists). `start` is where the archived bytes begin.
-    public static func create(directory: String, logID: LogID, segmentSize: Int, start: LSN) throws(WALError) -> ReplicaWriter {
-        try create(
-            directory: directory, logID: logID, segmentSize: segmentSize, start: start, fileSystem: LinuxFileSystem(),
-            time: LinuxTimeSource())
+    package enum Beginning {
+        case writer(ReplicaWriter)
+        /// It was complete, but for the word that it is: this log is what was asked for.
+        case complete
     }
 
-    package static func create(
-        directory: String, logID: LogID, segmentSize: Int, start: LSN, fileSystem: any FileSystem, time: any TimeSource
-    ) throws(WALError) -> ReplicaWriter {
-        guard LogParameters.isValid(segmentSize: segmentSize) else {
+    /// Begins a replica in `directory`, which must be missing (its parent exists), empty, or hold an unfinished one of the same log from the same head on:
+    /// then what was synced is verified again, and the rest of it removed.
+    ///
+    /// `mark.head` is a record boundary; `epochs` is the history that the archive tells. Throws `.notALog` for a directory that holds anything else,
+    /// `.locked` where somebody else restores into it; nothing is changed then.
+    package static func begin(
+        directory: String, _ mark: ReplicaMark, epochs: EpochTable, fileSystem: any FileSystem = LinuxFileSystem(),
+        time: any TimeSource = LinuxTimeSource(), flushing: HelperMode = .background
+    ) throws(WALError) -> Beginning {
+        guard LogParameters.isValid(segmentSize: Int(mark.segmentSize)) else {
             throw .parameterMismatch(
-                parameter: "segment size", stored: "a multiple of 4096 from 4096 to 1073741824", requested: "\(segmentSize)")
+                parameter: "segment size", stored: "a multiple of 4096 from 4096 to 1073741824", requested: "\(mark.segmentSize)")
         }
         let paths = LogPaths(directory: directory)
         let found = try fileSystem.status(paths.directory)
-        if let status = found {
-            guard status.kind == .directory else { throw .notALog(path: directory, reason: "it is no directory") }
-            if let name = try fileSystem.list(paths.directory).sorted().first {
-                throw .notALog(path: directory, reason: "it must be empty to be restored into, and holds \(name)")
-            }
-        } else {
-            try fileSystem.makeDirectory(paths.directory)
-        }
+        if let status = found, status.kind != .directory { throw .notALog(path: directory, reason: "it is no directory") }
+        let existing = found == nil ? [] : try fileSystem.list(paths.directory)
+        // Before anything is written, not even a lock.
+        try refuseStrangers(existing, paths, fileSystem, mark)
+        if found == nil { try fileSystem.makeDirectory(paths.directory) }
         // Also where it was there, and empty: its entry may be as new as if it had been made here.
         try fileSystem.syncEntry(ofDirectory: paths.directory)
-        return ReplicaWriter(
-            paths: paths, fileSystem: fileSystem, time: time, logID: logID, segmentSize: UInt64(segmentSize), start: start,
-            madeDirectory: found == nil)
+        let lock = try LogLock.takeWriter(paths, fileSystem)
+        do throws(WALError) {
+            // Somebody may have come between.
+            let now = try fileSystem.list(paths.directory)
+            let old = try refuseStrangers(now, paths, fileSystem, mark)
+            if now.contains("control") {
+                let control = try ControlFile.open(paths, fileSystem, writable: false)
+                defer { control.close() }
+                guard try control.requireFacts().isReplica else {
+                    throw .notALog(path: directory, reason: "it must be empty to be restored into, and holds a log that was promoted")
+                }
+                try fileSystem.syncDirectory(paths.directory)
+                try fileSystem.unlink(paths.replicaMark)
+                try fileSystem.syncDirectory(paths.directory)
+                lock.close()
+                return .complete
+            }
+            let writer = ReplicaWriter(
+                paths, fileSystem, time, mark, epochs: epochs, lock: lock, flushing: flushing, madeDirectory: found == nil)
+            try writer.goOn(from: old?.synced ?? .zero)
+            return .writer(writer)
+        } catch {
+            lock.close()
+            throw error
+        }
     }
 
     private init(
-        paths: LogPaths, fileSystem: any FileSystem, time: any TimeSource, logID: LogID, segmentSize: UInt64, start: LSN,
-        madeDirectory: Bool
+        _ paths: LogPaths, _ fileSystem: any FileSystem, _ time: any TimeSource, _ mark: ReplicaMark, epochs: EpochTable, lock: any File,
+        flushing: HelperMode, madeDirectory: Bool
     ) {
         self.paths = paths
         self.fileSystem = fileSystem
         self.time = time
-        self.logID = logID
-        self.segmentSize = segmentSize
-        self.start = start
+        self.mark = mark
+        self.epochs = epochs
+        self.lock = lock
         self.madeDirectory = madeDirectory
-        position = start
+        flusher = ReplicaFlusher(paths, fileSystem, mark, mode: flushing)
+        stream = ReplicaStream(logID: mark.logID, epochs: epochs, segmentSize: mark.segmentSize, start: mark.head, end: mark.end)
     }
 
-    deinit { current?.file.close() }
+    deinit { close() }
+
+    /// The mark in a directory that is being restored, or was; nil for one that is empty. Throws `.notALog` for anything else.
+    @discardableResult
+    private static func refuseStrangers(
+        _ names: [String], _ paths: LogPaths, _ fileSystem: any FileSystem, _ mark: ReplicaMark
+    ) throws(WALError) -> ReplicaMark? {
+        let strangers = names.filter { !["lock", "maintenance"].contains($0) && !$0.hasSuffix(".tmp") }.sorted()
+        guard let first = strangers.first else { return nil }
+        guard strangers.contains(ReplicaMark.fileName) else {
+            throw .notALog(path: paths.directory, reason: "it must be empty to be restored into, and holds \(first)")
+        }
+        let found: ReplicaMark
+        do throws(FormatError) {
+            found = try ReplicaMark.decode(try readMark(paths, fileSystem).get())
+        } catch {
+            throw .notALog(path: paths.directory, reason: "\(ReplicaMark.fileName) cannot be read: \(error)")
+        }
+        guard found.logID == mark.logID, found.segmentSize == mark.segmentSize, found.head == mark.head else {
+            throw .notALog(
+                path: paths.directory,
+                reason: "it holds an unfinished restore of log \(found.logID) from LSN \(found.head); remove it, or restore that one into it")
+        }
+        guard !names.contains("control") || found.end == mark.end else {
+            throw .notALog(path: paths.directory, reason: "it holds a restore that is complete, to another target")
+        }
+        return found
+    }
+
+    private static func readMark(_ paths: LogPaths, _ fileSystem: any FileSystem) -> Result<[UInt8], FormatError> {
+        do throws(WALError) {
+            let file = try fileSystem.open(paths.replicaMark, .read)
+            defer { file.close() }
+            return .success(try file.bytes(at: 0, count: ReplicaMark.size))
+        } catch {
+            return .failure(
+                FormatError(.size, structure: "restore mark", field: "file", offset: 0, found: "\(error)", expected: "a file that can be read"))
+        }
+    }
+
+    /// Takes up what whole segments below `synced` hold, as far as it verifies; removes the rest, and says in the directory what is made here.
+    private func goOn(from synced: LSN) throws(WALError) {
+        let directory = SegmentDirectory(paths: paths, fileSystem: fileSystem, logID: mark.logID, windowSize: mark.segmentSize)
+        var trusted = synced
+        while stream.position < trusted {
+            let before = stream
+            let index = stream.position.rawValue / mark.segmentSize
+            guard let bad = try take(directory, segment: index) else { continue }
+            // A frame that began in a segment before shows only here that it is not what it should be.
+            trusted = max(mark.head, LSN(min(index, bad.rawValue / mark.segmentSize) * mark.segmentSize))
+            stream = trusted < before.position ? fresh : before
+        }
+        resumed = stream.position.distance(from: mark.head)
+        // What is not known to be on stable storage may look as if it were, and not be.
+        let next = (stream.position.rawValue + mark.segmentSize - 1) / mark.segmentSize
+        try directory.removeWindows(from: stream.position == mark.head ? mark.head.rawValue / mark.segmentSize : next)
+        try directory.removeLeftovers()
+        var mark = mark
+        mark.synced = stream.position
+        let temporary = paths.replicaMark + ".tmp"
+        let file = try fileSystem.open(temporary, .createNew)
+        defer { file.close() }
+        try file.write(mark.encode(), at: 0)
+        try file.sync()
+        try fileSystem.rename(temporary, to: paths.replicaMark)
+        try fileSystem.syncDirectory(paths.directory)
+        try flusher.begin()
+    }
+
+    private var fresh: ReplicaStream {
+        ReplicaStream(logID: mark.logID, epochs: epochs, segmentSize: mark.segmentSize, start: mark.head, end: mark.end)
+    }
+
+    /// Verifies a segment from the position on; from where on nothing is to be believed, where it is not what it should be.
+    private func take(_ directory: SegmentDirectory, segment index: UInt64) throws(WALError) -> LSN? {
+        let start = LSN(index * mark.segmentSize)
+        do throws(WALError) {
+            _ = try directory.foot(index)
+            let file = try fileSystem.open(paths.segment(index), .read)
+            defer { file.close() }
+            let end = LSN((index + 1) * mark.segmentSize)
+            while stream.position < end {
+                let count = Int(min(UInt64(LogLimits.readSize), end.distance(from: stream.position)))
+                let bytes = try file.bytes(at: stream.position.rawValue % mark.segmentSize, count: count)
+                guard bytes.count == count else { return start }
+                try stream.add(bytes, 0..<count)
+            }
+            return nil
+        } catch .corruption(let lsn, _) {
+            return lsn
+        } catch where error.isMissingFile {
+            return start
+        }
+    }
 
     /// Where the next bytes go.
-    public var endLSN: LSN { position }
+    package var position: LSN { stream.position }
+    /// Records of the log so far.
+    package var recordCount: UInt64 { stream.recordCount }
 
-    /// Writes the log's raw bytes at `lsn`, which is where the bytes before ended. Not durable before the segment is full or `finish` returns.
-    public func write(_ bytes: [UInt8], at lsn: LSN) throws(WALError) {
-        precondition(lsn == position, "archived bytes are written in order: \(lsn) is not \(position)")
+    /// Writes the log's raw bytes at the position. Each frame is verified first, as far as it has come: `.corruption` for one that is not intact; the position is then
+    /// the end of the last segment that was written whole, or where it was. Not durable before `finish` returns.
+    package func write(_ bytes: [UInt8]) throws(WALError) {
+        precondition(!isClosed, "a writer that is closed")
         var offset = 0
         while offset < bytes.count {
-            let index = position.rawValue / segmentSize
+            let (index, inSegment) = (position.rawValue / mark.segmentSize, position.rawValue % mark.segmentSize)
+            let count = min(bytes.count - offset, Int(mark.segmentSize - inSegment))
+            var next = stream
+            do throws(WALError) {
+                try next.add(bytes, offset..<offset + count)
+            } catch .corruption(let lsn, let reason) {
+                // Of a frame that began before, what is written already is as bad: whoever goes on fetches it again.
+                flusher.distrust(from: LSN(lsn.rawValue / mark.segmentSize * mark.segmentSize))
+                throw .corruption(lsn: lsn, reason: reason)
+            }
             let file = try open(index)
-            let inSegment = position.rawValue % segmentSize
-            let count = min(bytes.count - offset, Int(segmentSize - inSegment))
             unsafe try bytes.withBytes { buffer throws(WALError) in
                 try unsafe file.write(UnsafeRawBufferPointer(rebasing: buffer[offset..<offset + count]), at: inSegment)
             }
+            stream = next
             offset += count
-            position = position.advanced(by: UInt64(count))
+            if inSegment + UInt64(count) == mark.segmentSize { try endSegment() }
         }
     }
 
     private func open(_ index: UInt64) throws(WALError) -> any File {
         if let current, current.index == index { return current.file }
-        try endSegment()
+        precondition(current == nil, "one segment after the other")
         let file = try fileSystem.open(paths.segment(index), .createNew)
         do throws(WALError) {
-            try file.allocate(offset: 0, length: segmentSize + UInt64(SegmentFoot.size))
-            let header = SegmentFoot.Header(logID: logID, index: index, segmentSize: segmentSize)
-            try file.write(SegmentFoot.encodeFresh(header), at: segmentSize)
+            try file.allocate(offset: 0, length: mark.segmentSize + UInt64(SegmentFoot.size))
+            let header = SegmentFoot.Header(logID: mark.logID, index: index, segmentSize: mark.segmentSize)
+            try file.write(SegmentFoot.encodeFresh(header), at: mark.segmentSize)
         } catch {
             // So that the same bytes can be written when there is space again.
             file.close()
@@ -100,41 +233,34 @@ public final class ReplicaWriter {
         return file
     }
 
+    /// Its bytes go to stable storage beside what follows.
     private func endSegment() throws(WALError) {
         guard let current else { return }
-        try current.file.sync()
-        current.file.close()
+        if let first = stream.firstFrame, first.segment == current.index {
+            let header = SegmentFoot.Header(logID: mark.logID, index: current.index, segmentSize: mark.segmentSize)
+            try FootWriter(file: current.file, offset: mark.segmentSize, header: header, keepsFirstFrame: true).writeFirstFrame(first.lsn)
+        }
         self.current = nil
+        try flusher.add(current.file, end: position)
     }
 
-    /// Cuts the log at its last whole record or batch at or below `limit`, verifying every frame, and makes it a log: a replica, durable on return.
-    ///
-    /// `limit` is an end: what ends past it is left out. `through` is a record's LSN: what begins past it is left out. The log's maximum record size
-    /// becomes `maxRecordSize`, or the size of the longest record where that is more. `head` is a record boundary at or above `start`; `epochs` is the history that the archive tells. Throws `.corruption` where a frame below
-    /// the end does not verify and is not merely cut short; then the directory is no log.
+    /// Cuts the log at its last whole record or batch that is wanted, and makes it a log: a replica, durable on return. The log's maximum record size
+    /// becomes `maxRecordSize`, or the size of the longest record where that is more. On an error the directory is no log, and can be gone on with.
     /// - Returns: where the log ends.
-    public func finish(
-        head: LSN, epochs: EpochTable, maxRecordSize: Int = LogLimits.maxRecordSizeDefault, limit: LSN? = nil, through: LSN? = nil
-    ) throws(WALError) -> LSN {
-        precondition(head >= start, "the head lies in what was written")
+    package func finish(maxRecordSize: Int = LogLimits.maxRecordSizeDefault) throws(WALError) -> LSN {
+        precondition(!isClosed, "a writer that is closed")
+        let (end, head) = (stream.boundary, mark.head)
         // The segment that a head lies inside of belongs to the log even while it is empty.
-        if position == start && start.rawValue % segmentSize != 0 { _ = try open(start.rawValue / segmentSize) }
+        if position == head && head.rawValue % mark.segmentSize != 0 { _ = try open(head.rawValue / mark.segmentSize) }
         try endSegment()
-        let directory = SegmentDirectory(paths: paths, fileSystem: fileSystem, logID: logID, windowSize: segmentSize)
-        let firstFrames = FirstFrames()
-        let verified = try verify(directory, head: head, epochs: epochs, limit: limit, through: through, firstFrames)
-        let end = verified.end
-        let maxRecordSize = max(maxRecordSize, verified.longest)
-        recordCount = verified.count
-        // What lies past the end is not part of the log: the copy that recovery makes drops it.
+        try flusher.finish()
+        // What lies past the end is not part of the log: the copy that is made drops it.
         if position > end {
-            let cut = try directory.prepareCut(from: end, to: end, firstFrames: [:])
-            try directory.finish(cut)
+            let directory = SegmentDirectory(paths: paths, fileSystem: fileSystem, logID: mark.logID, windowSize: mark.segmentSize)
+            try directory.finish(try directory.prepareCut(from: end, to: end, firstFrames: [:]))
         }
-        try firstFrames.write(directory, upTo: end)
-        for path in [paths.lock, paths.maintenance] { try fileSystem.open(path, .createIfAbsent).close() }
+        try fileSystem.open(paths.maintenance, .createIfAbsent).close()
         try fileSystem.syncDirectory(paths.directory)
-        let identity = IdentityPage(logID: logID, segmentSize: segmentSize, created: time.now())
         // An epoch that begins past the end is not part of this log's history.
         let kept = EpochTable(epochs.epochs.filter { $0.start <= end }) ?? epochs
         let needed = kept.entries(neededFor: head)
@@ -142,48 +268,36 @@ public final class ReplicaWriter {
             throw .encoding(reason: "\(needed.count) epochs above the head, more than \(FormatLimits.epochsInPlace)")
         }
         try ControlFile.create(
-            paths, fileSystem, identity: identity,
+            paths, fileSystem, identity: IdentityPage(logID: mark.logID, segmentSize: mark.segmentSize, created: time.now()),
             facts: Facts(
-                generation: 0, logID: logID, head: head, floor: end, maxRecordSize: maxRecordSize, isReplica: true,
-                controlInode: 0, epochs: needed))
+                generation: 0, logID: mark.logID, head: head, floor: end,
+                maxRecordSize: max(maxRecordSize, stream.longestRecord), isReplica: true, controlInode: 0, epochs: needed))
+        try fileSystem.unlink(paths.replicaMark)
+        try fileSystem.syncDirectory(paths.directory)
+        close()
         return end
     }
 
-    private struct Verified {
-        var end: LSN
-        var count: UInt64 = 0
-        /// Bytes of the longest record.
-        var longest = 0
+    /// Lets go of the directory, which holds what was written: to be gone on with. After it, or after `finish`, the writer does nothing more.
+    package func close() {
+        guard !isClosed else { return }
+        isClosed = true
+        flusher.stop()
+        current?.file.close()
+        current = nil
+        lock.close()
     }
 
-    private func verify(
-        _ directory: SegmentDirectory, head: LSN, epochs: EpochTable, limit: LSN?, through: LSN?, _ firstFrames: FirstFrames
-    ) throws(WALError) -> Verified {
-        let reader = directory.makeReader(head: { head })
-        // The archive does not say what the log's own maximum was.
-        let cursor = FrameCursor(
-            reader: reader, checksums: FrameChecksums(logID: logID, epochs: epochs), maxRecordSize: LogLimits.maxRecordSizeMax,
-            position: head, limit: position)
-        var verified = Verified(end: head)
-        // Records since the last boundary between batches.
-        var pending = Verified(end: head)
-        while cursor.position < min(limit ?? position, position) {
-            switch try cursor.next() {
-            case .record(let record):
-                firstFrames.note(record.lsn, segmentSize: segmentSize)
-                if let limit, record.endLSN > limit { return verified }
-                if let through, record.lsn > through { return verified }
-                pending = Verified(end: record.endLSN, count: pending.count + 1, longest: max(pending.longest, record.count))
-                if !record.continuesBatch { verified = pending }
-            case .end, .fault(.beyondEnd): return verified
-            case .fault(let fault): throw .corruption(lsn: cursor.position, reason: fault.reason)
-            }
-        }
-        return verified
+    /// Brings what was written whole to stable storage: up to where an attempt after this one would not have to fetch anything again; nil: from the beginning.
+    package func keep() -> LSN? {
+        let synced = flusher.settle()
+        return synced > mark.head ? synced : nil
     }
 
-    /// Removes what was written so far, also after `finish` failed: there is no log on return. The directory itself goes if it was made here.
-    public func abandon() throws(WALError) {
+    /// Closes, and removes what was written: there is no log on return, nor an unfinished one. The directory itself goes if it was made here.
+    package func abandon() throws(WALError) {
+        defer { close() }
+        flusher.stop()
         current?.file.close()
         current = nil
         // First, so that nothing that is no longer whole is taken for a log.
@@ -192,7 +306,7 @@ public final class ReplicaWriter {
         where SegmentName(fileName: name) != nil || name.hasSuffix(".tmp") {
             try fileSystem.unlink(paths.directory + "/" + name)
         }
-        for path in [paths.lock, paths.maintenance] { try fileSystem.unlink(path) }
+        for path in [paths.replicaMark, paths.maintenance, paths.lock] { try fileSystem.unlink(path) }
         try fileSystem.syncDirectory(paths.directory)
         if madeDirectory, let removal = fileSystem as? any DirectoryRemoval, try removal.removeDirectory(paths.directory) {
             try fileSystem.syncDirectory(LogPaths.parent(of: paths.directory))
@@ -200,22 +314,7 @@ public final class ReplicaWriter {
     }
 }
 
-/// Where the first frame of each segment begins, as it was come across.
-final class FirstFrames {
-    private var found: [UInt64: LSN] = [:]
-
-    func note(_ lsn: LSN, segmentSize: UInt64) {
-        let index = lsn.rawValue / segmentSize
-        if found[index] == nil { found[index] = lsn }
-    }
-
-    func write(_ directory: SegmentDirectory, upTo end: LSN) throws(WALError) {
-        for (index, lsn) in found where lsn < end {
-            let segment = try directory.fileSystem.open(directory.paths.segment(index), .readWrite)
-            defer { segment.close() }
-            let header = SegmentFoot.Header(logID: directory.logID, index: index, segmentSize: directory.windowSize)
-            try FootWriter(file: segment, offset: directory.windowSize, header: header, keepsFirstFrame: true).writeFirstFrame(lsn)
-            try segment.sync()
-        }
-    }
+extension LogPaths {
+    /// In a directory of segments only.
+    var replicaMark: String { directory + "/" + ReplicaMark.fileName }
 }

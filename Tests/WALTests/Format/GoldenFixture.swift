@@ -156,6 +156,8 @@ enum GoldenFixture {
         bytes + [UInt8](repeating: 0, count: count - bytes.count)
     }
 
+    static let restoring = ReplicaMark(logID: logID, segmentSize: 4096, head: LSN(67), end: .through(LSN(5083)), synced: LSN(4096))
+
     /// Every golden file, by its path below `Tests/Golden/log`.
     static var files: [String: [UInt8]] {
         let log = logBytes
@@ -176,6 +178,7 @@ enum GoldenFixture {
             "segment-foot.bin": foot0,
             "slot.bin": olderDestination.encode() + destination.encode(),
             "times.bin": timesFile,
+            "restoring.bin": restoring.encode(),
             "directory/control": identity(segmentSize: segmentSize) + facts2.encode() + facts3.encode() + live.encode(),
             "directory/lock": lockText,
             "directory/maintenance": [],

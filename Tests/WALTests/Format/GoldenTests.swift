@@ -62,6 +62,7 @@ import WAL
         #expect(slot.halves == [.success(GoldenFixture.olderDestination), .success(GoldenFixture.destination)])
         let times = try TimeIndexDecoder.decode(Self.stored("times.bin"), expecting: GoldenFixture.logID, index: 0)
         #expect(times.entries == GoldenFixture.times)
+        #expect(try ReplicaMark.decode(Self.stored("restoring.bin")) == GoldenFixture.restoring)
     }
 
     /// Walks the golden directory as the format document says, with nothing but the codecs.

@@ -618,13 +618,14 @@ import TestSupport
         let lsns = try fixture.fill(100)
         let log = try fixture.open()
         let reader = try LogReader.open(directory: "/log", fileSystem: fixture.machine, time: SimulatedTimeSource())
-        let bytes = try reader.verifiedRange(LSN(4096)..<log.endLSN).bytes
         let head = try reader.recordBoundary(atOrBelow: LSN(4096 + 300))
-        let writer = try ReplicaWriter.create(
-            directory: "/restored", logID: log.logID, segmentSize: 4096, start: LSN(4096), fileSystem: fixture.machine,
-            time: SimulatedTimeSource())
-        try writer.write(bytes, at: LSN(4096))
-        #expect(try writer.finish(head: head, epochs: log.epochs) == log.endLSN)
+        let bytes = try reader.verifiedRange(head..<log.endLSN).bytes
+        let mark = ReplicaMark(logID: log.logID, segmentSize: 4096, head: head, end: .everything, synced: .zero)
+        guard case .writer(let writer) = try ReplicaWriter.begin(
+            directory: "/restored", mark, epochs: log.epochs, fileSystem: fixture.machine, time: SimulatedTimeSource(), flushing: .synchronous)
+        else { throw WALError.cancelled }
+        try writer.write(bytes)
+        #expect(try writer.finish() == log.endLSN)
         let restored = try LogReader.open(directory: "/restored", fileSystem: fixture.machine, time: SimulatedTimeSource())
         let expected = lsns.filter { $0 >= head }
         #expect(try restored.iter().map { try $0.get().lsn } == expected)

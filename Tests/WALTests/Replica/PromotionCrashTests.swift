@@ -104,7 +104,26 @@ import TestSupport
         }
     }
 
-    /// A restored directory, cut at any call, is no log or the whole one.
+    private func begin(_ machine: SimulatedFileSystem, _ logID: LogID, _ epochs: EpochTable) throws(WALError) -> ReplicaWriter? {
+        let mark = ReplicaMark(logID: logID, segmentSize: 4096, head: .zero, end: .everything, synced: .zero)
+        switch try ReplicaWriter.begin(
+            directory: "/replica", mark, epochs: epochs, fileSystem: machine, time: SimulatedTimeSource(), flushing: .synchronous)
+        {
+        case .writer(let writer): return writer
+        case .complete: return nil
+        }
+    }
+
+    private func restore(_ machine: SimulatedFileSystem, _ bytes: [UInt8], _ logID: LogID, _ epochs: EpochTable) throws(WALError) -> LSN? {
+        guard let writer = try begin(machine, logID, epochs) else { return nil }
+        defer { writer.close() }
+        for position in stride(from: Int(writer.position.rawValue), to: bytes.count, by: 3001) {
+            try writer.write(Array(bytes[position..<min(bytes.count, position + 3001)]))
+        }
+        return try writer.finish()
+    }
+
+    /// A restored directory, cut at any call, is no log or the whole one; and can be gone on with.
     @Test func aReplicaThatIsCutWhileItIsMadeIsNoLogOrAllOfIt() throws {
         let (machine, lsns, bytes, end) = try make()
         let reader = try LogReader.open(directory: "/log", fileSystem: machine, time: SimulatedTimeSource())
@@ -116,17 +135,16 @@ import TestSupport
             cuts.append(("before \(call) \(path)", machine.crash(choosing: DropEverything())))
             cuts.append(("before \(call) \(path)", machine.crash(seed: UInt64(cuts.values.count), directories: .anyOrder)))
         }
-        let writer = try ReplicaWriter.create(
-            directory: "/replica", logID: logID, segmentSize: 4096, start: .zero, fileSystem: machine, time: SimulatedTimeSource())
-        for position in stride(from: 0, to: bytes.count, by: 3001) {
-            try writer.write(Array(bytes[position..<min(bytes.count, position + 3001)]), at: LSN(UInt64(position)))
-        }
-        #expect(try writer.finish(head: .zero, epochs: epochs) == end)
+        #expect(try restore(machine, bytes, logID, epochs) == end)
         machine.observe(nil)
         var logs = 0
         for (place, machine) in cuts.values + [("at the end", machine.crash(choosing: DropEverything()))] {
-            guard try machine.status("/replica/control") != nil else { continue }
-            logs += 1
+            if try machine.status("/replica/control") == nil {
+                #expect(try restore(machine, bytes, logID, epochs) == end, "\(place)")
+            } else {
+                logs += 1
+                if try machine.status("/replica/restoring") != nil { #expect(try restore(machine, bytes, logID, epochs) == nil, "\(place)") }
+            }
             let found = try LogReader.open(directory: "/replica", fileSystem: machine, time: SimulatedTimeSource())
             #expect(try found.isReplica && found.durableLSN == end, "\(place)")
             #expect(try found.iter().map { try $0.get().lsn } == lsns, "\(place)")
@@ -140,15 +158,14 @@ import TestSupport
         let reader = try LogReader.open(directory: "/log", fileSystem: machine, time: SimulatedTimeSource())
         let (logID, epochs) = (reader.logID, try reader.epochs)
         reader.close()
-        let writer = try ReplicaWriter.create(
-            directory: "/replica", logID: logID, segmentSize: 4096, start: .zero, fileSystem: machine, time: SimulatedTimeSource())
-        try writer.write(Array(bytes[..<4096]), at: .zero)
+        let writer = try #require(try begin(machine, logID, epochs))
+        try writer.write(Array(bytes[..<4096]))
         machine.inject(.init(.allocate, on: "/replica/*1.wal", errno: 28))
         let rest = Array(bytes[4096...])
-        #expect(throws: WALError.self) { try writer.write(rest, at: LSN(4096)) }
-        #expect(writer.endLSN == LSN(4096))
-        try writer.write(rest, at: LSN(4096))
-        #expect(try writer.finish(head: .zero, epochs: epochs) == end)
+        #expect(throws: WALError.self) { try writer.write(rest) }
+        #expect(writer.position == LSN(4096))
+        try writer.write(rest)
+        #expect(try writer.finish() == end)
         let log = try LogFixture(machine, directory: "/replica").open(.init(verify: .full))
         #expect(try log.records().map(\.lsn) == lsns && log.isReplica)
         try log.close()

@@ -78,10 +78,13 @@ struct SampleHistory {
 
     /// A replica of the line up to `end`, or the boundary before.
     func makeReplica(_ directory: String, _ machine: any FileSystem, upTo end: Int = 0) throws {
-        let writer = try ReplicaWriter.create(
-            directory: directory, logID: logID, segmentSize: Self.segmentSize, start: .zero, fileSystem: machine, time: SimulatedTimeSource())
-        try writer.write(Array(line[..<end]), at: .zero)
-        _ = try writer.finish(head: .zero, epochs: UInt64(end) > fork.rawValue ? epochs : firstEpoch)
+        let mark = ReplicaMark(logID: logID, segmentSize: UInt64(Self.segmentSize), head: .zero, end: .everything, synced: .zero)
+        let beginning = try ReplicaWriter.begin(
+            directory: directory, mark, epochs: UInt64(end) > fork.rawValue ? epochs : firstEpoch, fileSystem: machine,
+            time: SimulatedTimeSource(), flushing: .synchronous)
+        guard case .writer(let writer) = beginning else { preconditionFailure("nothing was there") }
+        try writer.write(Array(line[..<end]))
+        _ = try writer.finish()
     }
 
     /// Applies the line from the replica's position on, in pieces of `size` bytes that end where segments do; a piece never lies on both sides of the fork.

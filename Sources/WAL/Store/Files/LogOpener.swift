@@ -42,9 +42,11 @@ struct LogOpener {
             guard let status = try fileSystem.status(paths.directory) else { return (.vacant, "") }
             guard status.kind == .directory else { return (.occupied, "it is no directory") }
             let ours: Set<String> = ["lock", "maintenance"]
-            let stranger = try fileSystem.list(paths.directory).sorted().first { !ours.contains($0) && !$0.hasSuffix(".tmp") }
+            let names = try fileSystem.list(paths.directory)
+            let stranger = names.sorted().first { !ours.contains($0) && !$0.hasSuffix(".tmp") }
             // It came while we looked: somebody else has made the log.
             if try fileSystem.status(paths.control) != nil { return (.log, "") }
+            if names.contains(ReplicaMark.fileName) { return (.occupied, "it is being restored, and not complete: run the same restore again") }
             if let stranger { return (.occupied, "it has no control file but holds \(stranger)") }
             return (.vacant, "")
         case .singleFile:

@@ -1,0 +1,30 @@
+import Archive
+import WAL
+
+/// Looks for a record among an archive's objects.
+enum FirstRecord {
+    /// The first record that begins at `lsn` or after it. Throws what `ArchiveWalk.next` throws, and `.notFound` where there is none.
+    static func find(atOrAfter lsn: LSN, _ reader: ArchiveReader, _ epochs: EpochTable) async throws(ArchiveError) -> LSN {
+        var walk = try reader.walk(from: lsn)
+        var frames: FrameAssembler?
+        while let piece = try await walk.next() {
+            guard piece.range.upperBound > lsn else { continue }
+            if frames == nil {
+                // The object says where its first record begins; none may begin in it.
+                guard let first = piece.metadata.records?.first, piece.range.contains(first) else { continue }
+                frames = FrameAssembler(logID: reader.log.logID, epochs: epochs, start: first)
+                frames?.add(Array(piece.bytes[Int(first.distance(from: piece.range.lowerBound))...]))
+            } else {
+                frames?.add(piece.bytes)
+            }
+            do {
+                while let record = try frames?.next() {
+                    if record.lsn >= lsn { return record.lsn }
+                }
+            } catch {
+                throw ArchiveError(.damaged, "a record does not verify: \(error)", key: piece.key, lsn: piece.range.lowerBound)
+            }
+        }
+        throw ArchiveError(.notFound, "nothing is archived there yet", lsn: lsn, hint: "ask for a lower LSN")
+    }
+}

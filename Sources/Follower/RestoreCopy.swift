@@ -1,0 +1,121 @@
+import Archive
+import WAL
+
+/// Downloads what a plan says, several objects at one time, and writes it in order.
+struct RestoreCopy {
+    private let plan: RestorePlan
+    private let download: RestoreDownload
+    private let archives: Int
+    private let downloads: Int
+    private let note: (RestorePlan.Problem) -> Void
+    private let progress: (Restore.Progress) -> Void
+
+    private(set) var objects = 0
+    /// Compressed bytes that were downloaded.
+    private(set) var objectBytes: UInt64 = 0
+    private(set) var problems: [RestorePlan.Problem] = []
+
+    init(
+        _ plan: RestorePlan, _ group: ArchiveGroup, downloads: Int, note: @escaping (RestorePlan.Problem) -> Void,
+        progress: @escaping (Restore.Progress) -> Void
+    ) {
+        self.plan = plan
+        download = RestoreDownload(group, gapEnd: plan.from)
+        archives = group.readers.count
+        self.downloads = downloads
+        self.note = note
+        self.progress = progress
+    }
+
+    private typealias Arrival = (index: Int, result: Result<RestoreDownload.Fetched, ArchiveError>)
+
+    /// From where the writer stands to the plan's end. What comes before an error is written.
+    mutating func run(to work: RestoreWork) async throws {
+        let start = work.writer.position
+        let links = plan.links.filter { $0.range.upperBound > start }.map { link in
+            var link = link
+            link.link.range = max(start, link.range.lowerBound)..<link.range.upperBound
+            return link
+        }
+        report(work)
+        var window = DownloadWindow(links.map { $0.range.upperBound.distance(from: $0.range.lowerBound) }, countMax: downloads)
+        let download = download
+        try await withThrowingTaskGroup(of: Arrival.self) { group in
+            var arrived: [Int: Result<RestoreDownload.Fetched, ArchiveError>] = [:]
+            while !window.isDone {
+                while let index = window.begin() {
+                    let link = links[index]
+                    group.addTask {
+                        do throws(ArchiveError) {
+                            return (index, .success(try await download.fetch(link)))
+                        } catch {
+                            return (index, .failure(error))
+                        }
+                    }
+                }
+                guard let arrival = try await group.next() else { preconditionFailure("a download is under way") }
+                arrived[arrival.index] = arrival.result
+                while !window.isDone, let result = arrived.removeValue(forKey: window.turn) {
+                    let fetched: RestoreDownload.Fetched
+                    do {
+                        fetched = try result.get()
+                    } catch {
+                        group.cancelAll()
+                        throw error
+                    }
+                    try await write(fetched, links[window.turn], work)
+                    window.wrote()
+                }
+            }
+        }
+    }
+
+    private mutating func write(_ fetched: RestoreDownload.Fetched, _ link: RestorePlan.Link, _ work: RestoreWork) async throws {
+        fetched.problems.forEach { tell($0) }
+        objects += fetched.objects
+        objectBytes += fetched.objectBytes
+        let bytes = fetched.bytes
+        do throws(WALError) {
+            try await OffPool.run { () throws(WALError) in try work.writer.write(bytes) }
+        } catch {
+            guard case .corruption(let lsn, let reason) = error, archives > 1 else { throw error }
+            tell(RestorePlan.Problem(archive: fetched.archive, error: ArchiveError(.damaged, "a record does not verify: \(reason)", lsn: lsn)))
+            try await writeOther(link, excluding: fetched.archive, work, failure: error)
+        }
+        report(work)
+    }
+
+    /// What one archive has is intact as an object and wrong as log: another may have what was meant.
+    private mutating func writeOther(
+        _ link: RestorePlan.Link, excluding bad: Int, _ work: RestoreWork, failure: WALError
+    ) async throws {
+        var excluded: Set<Int> = [bad]
+        while excluded.count < archives {
+            let fetched: RestoreDownload.Fetched
+            do throws(ArchiveError) {
+                fetched = try await download.fetch(link, excluding: excluded)
+            } catch {
+                break
+            }
+            excluded.insert(fetched.archive)
+            let bytes = fetched.bytes
+            do throws(WALError) {
+                try await OffPool.run { () throws(WALError) in try work.writer.write(bytes) }
+                return
+            } catch {
+                guard case .corruption = error else { throw error }
+            }
+        }
+        throw failure
+    }
+
+    private mutating func tell(_ problem: RestorePlan.Problem) {
+        guard !problems.contains(problem), !plan.problems.contains(problem) else { return }
+        problems.append(problem)
+        note(problem)
+    }
+
+    private func report(_ work: RestoreWork) {
+        progress(Restore.Progress(done: work.writer.position.distance(from: plan.head), total: plan.bytes))
+    }
+}

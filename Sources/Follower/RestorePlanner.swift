@@ -1,0 +1,162 @@
+import Archive
+import WAL
+
+/// Decides which objects a restore takes, without any I/O: it asks about one archive or another, and is told.
+///
+/// At each position the archives are asked in the order of preference; the first that goes on there gives the next link. What is missing in one is taken from
+/// another, whatever their objects' limits are. Where none goes on, the plan is complete if all of them end, and fails where one breaks.
+struct RestorePlanner: Sendable {
+    /// One archive of the log.
+    struct Member: Sendable {
+        let outline: ArchiveOutline
+        /// Where the log leaves this archive's history: epochs that it does not know begin here. Nil: it knows all.
+        let limit: LSN?
+        var chain: ArchiveChain?
+        /// It cannot be asked any more.
+        var isAway = false
+
+        init(_ outline: ArchiveOutline, limit: LSN?) {
+            self.outline = outline
+            self.limit = limit
+        }
+    }
+
+    enum Step: Sendable {
+        case ask(archive: Int, ArchiveChain.Ask)
+        /// What the metadata of this link says is needed.
+        case facts(RestorePlan.Link)
+        case done(RestorePlan)
+    }
+
+    private var members: [Member]
+    private var plan: RestorePlan
+    private var position: LSN
+    private var isComplete = false
+    /// The archive that is asked.
+    private var current = 0
+    /// Why archives do not go on at the position.
+    private var failures: [RestorePlan.Problem] = []
+    /// What is known of the object that was asked for last.
+    private var facts: RestorePlan.Facts?
+    /// A link whose facts are asked for.
+    private var pending: RestorePlan.Link?
+    /// Why a plan for a time ends where it does, where that is a break: what is wanted may lie below.
+    private(set) var brokenBy: ArchiveError?
+
+    /// `plan` has no links yet. `members` are in the order of preference; the plan's epochs are those of the longest line.
+    init(_ plan: RestorePlan, _ members: [Member]) {
+        precondition(plan.links.isEmpty, "a plan that is begun")
+        self.plan = plan
+        self.members = members
+        position = plan.head
+    }
+
+    /// The next question, the same until it is answered, or the plan. Throws `.gap`, `.endUnproven`, `.damaged` and the like where no archive goes on and
+    /// one should.
+    mutating func next() throws(ArchiveError) -> Step {
+        while true {
+            if let pending { return .facts(pending) }
+            if isComplete { return .done(plan) }
+            if current < members.count {
+                if let ask = step() { return .ask(archive: current, ask) }
+                continue
+            }
+            // One that cannot be reached may hold more, but another one that ends here is an end.
+            let isAnybodyThere = members.contains { !$0.isAway }
+            if let failure = failures.first(where: { !isAnybodyThere || !members[$0.archive].isAway })?.error {
+                guard case .time = plan.target else { throw failure }
+                brokenBy = failure
+            }
+            isComplete = true
+        }
+    }
+
+    mutating func answer(_ answer: ArchiveChain.Answer, facts: RestorePlan.Facts? = nil) {
+        self.facts = facts
+        members[current].chain?.answer(answer)
+    }
+
+    /// What the link says about itself that `.facts` asked for.
+    mutating func answer(_ facts: RestorePlan.Facts) {
+        guard var link = pending else { preconditionFailure("no facts were asked for") }
+        link.facts = facts
+        pending = nil
+        add(link)
+    }
+
+    /// The archive that was asked could not answer. Where it cannot be reached, it is not asked again.
+    mutating func failed(_ error: ArchiveError) {
+        pending = nil
+        if error.isOfTheStore { members[current].isAway = true }
+        skip(error)
+    }
+
+    /// Goes on with the current archive; a question, or nil where something was decided.
+    private mutating func step() -> ArchiveChain.Ask? {
+        let member = members[current]
+        if member.isAway || member.limit.map({ $0 <= position }) ?? false {
+            skip(nil)
+            return nil
+        }
+        guard var chain = member.chain ?? member.outline.chain(from: position, gapEnd: plan.from) else {
+            let first = member.outline.firstRecord
+            skip(
+                ArchiveError(
+                    .notFound, "the archive begins at LSN \(first): what lay below was pruned, or never archived", lsn: position,
+                    hint: "ask for LSN \(first) or above"))
+            return nil
+        }
+        do throws(ArchiveError) {
+            let step = try chain.next()
+            members[current].chain = chain
+            switch step {
+            case .ask(let ask): return ask
+            case .link(let link): take(link)
+            case .end: skip(nil)
+            case .broken(let why): skip(why.error)
+            }
+        } catch {
+            skip(error)
+        }
+        return nil
+    }
+
+    private mutating func take(_ link: ArchiveLink) {
+        // What lies before the position only shows what begins there.
+        guard link.range.upperBound > position else { return }
+        var link = link
+        let end = members[current].limit.map { min($0, link.range.upperBound) } ?? link.range.upperBound
+        link.range = position..<end
+        let planned = RestorePlan.Link(
+            archive: current, link: link, facts: facts,
+            key: members[current].outline.layout.object(link.identity, isEncrypted: link.isEncrypted))
+        if plan.target.isReached(end: end, facts: facts) == nil { pending = planned } else { add(planned) }
+    }
+
+    private mutating func add(_ link: RestorePlan.Link) {
+        plan.links.append(link)
+        for failure in failures where !plan.problems.contains(failure) && failure.error.code != .notFound { plan.problems.append(failure) }
+        position = link.range.upperBound
+        isComplete = plan.target.isReached(end: position, facts: link.facts) ?? false
+        for index in members.indices where members[index].chain?.position != position { members[index].chain = nil }
+        (current, failures, facts) = (0, [], nil)
+    }
+
+    /// The current archive does not go on here.
+    private mutating func skip(_ error: ArchiveError?) {
+        if let error { failures.append(RestorePlan.Problem(archive: current, error: error)) }
+        members[current].chain = nil
+        facts = nil
+        current += 1
+    }
+}
+
+extension ArchiveError {
+    /// Nothing is wrong with what was asked for, as far as is known: the store does not answer, or not this user.
+    var isOfTheStore: Bool {
+        switch code {
+        case .unreachable, .refused, .unauthorized, .busy, .outOfSpace: true
+        default: false
+        }
+    }
+}

@@ -1,0 +1,205 @@
+import Archive
+import Testing
+import WAL
+
+@testable import Follower
+
+/// Every small archive: two or three epochs, three segments, tails of every level, any of them missing; planned from a listing and name by name, and
+/// compared with what the format's document says.
+@Suite struct RestorePlanTests {
+    typealias Object = ModelArchive.Object
+
+    /// Forks inside a segment, on its boundary, in its successor, behind what the destination had; and where the epoch begins in the archive.
+    static let lines: [[(fork: UInt64, start: UInt64?)]] = [
+        [(0, 0)], [(0, 0), (150, 150)], [(0, 0), (200, 200)], [(0, 0), (150, 120)], [(0, 0), (230, 200)], [(0, 0), (120, nil), (150, 150)],
+        [(0, 0), (120, 120), (150, 150)], [(0, 0), (150, 150), (150, 120)],
+    ]
+
+    /// What the epochs of a line leave: segments, and tails of the newest one's open segment and of the parent's where it was left.
+    static func objects(_ line: [(fork: UInt64, start: UInt64?)]) -> [Object] {
+        var objects = [Object(1, nil, 0..<100)]
+        let begun = line.enumerated().filter { $0.element.start != nil }
+        for (index, epoch) in begun.dropFirst() { objects.append(Object(UInt64(index + 1), nil, epoch.start!..<(epoch.start! / 100 + 1) * 100)) }
+        if begun.count == 1 {
+            objects += [Object(1, nil, 100..<200)]
+        } else {
+            // The parent's open segment: read as far as the child's start.
+            objects += [Object(1, 0, 100..<115), Object(1, 0, 115..<160), Object(1, 1, 100..<160)]
+        }
+        let newest = UInt64(line.count)
+        let open = (line.last!.start! / 100 + 1) * 100
+        let tail = begun.count == 1 ? 200 : open
+        objects += [
+            Object(newest, 0, tail..<tail + 20), Object(newest, 0, tail + 20..<tail + 40), Object(newest, 1, tail..<tail + 40),
+            Object(newest, 3, tail..<tail + 20),
+        ]
+        return objects
+    }
+
+    static func subsets<Element: Hashable>(_ all: [Element], _ body: (Set<Element>) throws -> Void) rethrows {
+        for bits in 0..<(1 << all.count) { try body(Set(all.indices.filter { bits & 1 << $0 != 0 }.map { all[$0] })) }
+    }
+
+    enum Planned: Equatable {
+        case plan([RestorePlan.Link])
+        case failed(ArchiveError)
+    }
+
+    /// How a planner is answered.
+    enum Knowledge: CaseIterable { case listing, names }
+
+    private func empty(_ models: [ModelArchive], _ target: RestoreTarget, from head: UInt64) -> RestorePlan {
+        RestorePlan(
+            logID: ModelArchive.log, archiveIDs: models.map(\.outline.archiveID), segmentSize: ModelArchive.segmentSize, target: target, head: LSN(head), from: nil)
+    }
+
+    /// `listed`: what the archives held when they were listed; nil: now.
+    private func plan(
+        _ models: [ModelArchive], _ knowledge: Knowledge, _ target: RestoreTarget = .everything, from head: UInt64 = 0, listed: [ModelArchive]? = nil,
+        facts: (RestorePlan.Link) -> RestorePlan.Facts = { _ in .init(records: nil, objectSize: 0, keyID: nil, times: []) }
+    ) -> Planned {
+        var planner = RestorePlanner(empty(models, target, from: head), models.map { RestorePlanner.Member($0.outline, limit: nil) })
+        do throws(ArchiveError) {
+            while true {
+                switch try planner.next() {
+                case .done(let plan): return .plan(plan.links)
+                case .facts(let link): planner.answer(facts(link))
+                case .ask(let index, let ask):
+                    let source = knowledge == .listing && ask.isFirst ? listed?[index] ?? models[index] : models[index]
+                    if case .object(let identity, _) = ask.about, knowledge == .listing, ask.isFirst, source.canList {
+                        // Segments end where they do; where a tail ends only it says, and it may have gone.
+                        let found = source.answer(ask)
+                        planner.answer(identity.kind == .segment || found == .nothing ? found : models[index].answer(ask))
+                    } else {
+                        planner.answer(models[index].answer(ask))
+                    }
+                }
+            }
+        } catch {
+            return .failed(error)
+        }
+    }
+
+    private func check(_ model: ModelArchive, from head: UInt64 = 0) {
+        let (parts, outcome) = model.chain(from: head)
+        let byListing = plan([model], .listing, from: head)
+        let byNames = plan([model], .names, from: head)
+        #expect(byListing == byNames, "\(model)")
+        switch (byNames, outcome) {
+        case (.plan(let links), .end(let end)):
+            #expect(links.map { $0.range.lowerBound.rawValue..<$0.range.upperBound.rawValue } == parts.map(\.range), "\(model)")
+            #expect(links.map(\.link.identity.kind) == parts.map(\.object.kind), "\(model)")
+            #expect(links.map(\.link.identity.epoch.number) == parts.map(\.object.epoch), "\(model)")
+            #expect(links.last?.range.upperBound ?? LSN(head) == LSN(end), "\(model)")
+        case (.failed(let error), .broken(let position, let reason)):
+            #expect(error.lsn == LSN(position), "\(model): \(error)")
+            switch reason {
+            case .givenUp(let end, _): #expect(error.code == .gap && error.hint?.contains("--from \(end)") == true, "\(model): \(error)")
+            case .missing: #expect(error.code == .gap, "\(model): \(error)")
+            case .pruned: #expect(error.code == .notFound, "\(model): \(error)")
+            case .unproven: #expect(error.code == .endUnproven, "\(model): \(error)")
+            }
+        default: Issue.record("\(model): \(byNames), not \(outcome)")
+        }
+    }
+
+    @Test(arguments: RestorePlanTests.lines.indices) func everySmallArchiveIsPlannedAsTheFormatSaysFromAListingAndNameByName(line: Int) {
+        let epochs = Self.lines[line]
+        let newest = UInt64(epochs.count)
+        let all = Self.objects(epochs)
+        let end = all.map(\.range.upperBound).max()!
+        Self.subsets(all) { objects in
+            for head in [nil, end, end + 50] as [UInt64?] {
+                for canList in [true, false] {
+                    var model = ModelArchive(epochs: epochs, objects: objects)
+                    model.heads = head.map { [newest: $0] } ?? [:]
+                    model.canList = canList
+                    check(model)
+                }
+            }
+        }
+    }
+
+    @Test func gapsAndFloorsAreMetWhereTheyAre() {
+        for start in stride(from: 0 as UInt64, through: 300, by: 50) {
+            for end in stride(from: start + 50, through: 350, by: 50) {
+                Self.subsets(Self.objects(Self.lines[0])) { objects in
+                    var model = ModelArchive(epochs: Self.lines[0], objects: objects)
+                    model.gaps = [1: [start..<end]]
+                    model.heads = [1: 240]
+                    check(model)
+                }
+            }
+        }
+        for floor in [100, 150, 200] as [UInt64] {
+            Self.subsets(Self.objects(Self.lines[0])) { objects in
+                var model = ModelArchive(epochs: Self.lines[0], objects: objects)
+                model.floor = floor
+                model.heads = [1: 240]
+                if floor == 150 {
+                    model.objects.remove(Object(1, nil, 100..<200))
+                    model.objects.insert(Object(1, nil, 150..<200))
+                }
+                check(model, from: floor)
+            }
+        }
+    }
+
+    /// Between the listing and the questions, the segment came and its tails went.
+    @Test func tailsThatBecameTheirSegmentSinceTheListingAreNoGap() {
+        let before = ModelArchive(epochs: Self.lines[0], objects: Set(Self.objects(Self.lines[0])), heads: [1: 240])
+        var after = before
+        after.objects = after.objects.filter { $0.level == nil }.union([Object(1, nil, 200..<300)])
+        guard case .plan(let links) = plan([after], .listing, listed: [before]) else {
+            Issue.record("\(plan([after], .listing, listed: [before]))")
+            return
+        }
+        #expect(links.map(\.range.upperBound.rawValue) == [100, 200, 300])
+    }
+
+    /// Where one archive lacks an object the other is asked, whatever was cut where, and only what both lack is a gap.
+    @Test func whatOneArchiveLacksIsTakenFromTheOther() {
+        let first = [Object(1, nil, 0..<100), Object(1, nil, 100..<200), Object(1, 0, 200..<220), Object(1, 0, 220..<240)]
+        let second = [Object(1, nil, 0..<100), Object(1, nil, 100..<200), Object(1, 0, 200..<210), Object(1, 0, 210..<220), Object(1, 0, 220..<240)]
+        Self.subsets(first) { ours in
+            Self.subsets(second) { theirs in
+                let models = [ours, theirs].enumerated().map { index, objects in
+                    ModelArchive(epochs: [(0, 0)], objects: objects, heads: [1: 240], archive: UInt64(index + 1))
+                }
+                let planned = plan(models, .names)
+                #expect(planned == plan(models, .listing))
+                var position: UInt64 = 0
+                while let next = (ours.union(theirs).filter { $0.range.lowerBound == position }.first {
+                    ours.contains($0)
+                } ?? theirs.first { $0.range.lowerBound == position }) { position = next.range.upperBound }
+                switch planned {
+                case .plan(let links):
+                    #expect(position == 240 && links.last?.range.upperBound == LSN(240))
+                    for (one, two) in zip(links, links.dropFirst()) { #expect(one.range.upperBound == two.range.lowerBound) }
+                    for link in links {
+                        let range = link.link.identity.start.rawValue..<link.link.objectEnd.rawValue
+                        #expect([ours, theirs][link.archive].contains { $0.kind == link.link.identity.kind && $0.range == range })
+                    }
+                case .failed(let error): #expect(error.code == .gap && error.lsn == LSN(position) && position < 240, "\(ours), \(theirs): \(error)")
+                }
+            }
+        }
+    }
+
+    /// A plan to an LSN ends with the first object behind it in which a later record begins.
+    @Test func aPlanToAnLSNGoesNoFurtherThanItHasTo() {
+        let model = ModelArchive(epochs: Self.lines[0], objects: Set(Self.objects(Self.lines[0])), heads: [1: 240])
+        for lsn in 0..<240 as Range<UInt64> {
+            // Records begin every 30 bytes: the one at 180 reaches into the next segment.
+            let planned = plan([model], .listing, .through(LSN(lsn))) { link in
+                let starts = stride(from: 0 as UInt64, to: 240, by: 30).filter { link.range.contains(LSN($0)) }
+                let records = starts.first.map { ObjectMetadata.Records(first: LSN($0), last: LSN(starts.last!), count: UInt64(starts.count)) }
+                return RestorePlan.Facts(records: records, objectSize: 0, keyID: nil, times: [])
+            }
+            let next = (lsn / 30 + 1) * 30
+            let expected: UInt64 = next < 100 ? 100 : next < 200 ? 200 : next < 220 ? 220 : 240
+            guard case .plan(let links) = planned else { Issue.record("\(planned)"); continue }
+            #expect(links.last?.range.upperBound == LSN(expected), "through \(lsn)")
+        }
+    }
+}
