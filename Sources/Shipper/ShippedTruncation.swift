@@ -98,7 +98,7 @@ struct ShippedTruncation: Sendable {
         let start = object.range.lowerBound
         let found: ObjectMetadata
         do throws(ArchiveError) {
-            guard let there = try await access.metadata(.segment, object.epoch, start: start, try await naming(of: object)) else { return false }
+            guard let there = try await metadata(of: object) else { return false }
             guard there.end == object.range.upperBound, there.epoch == object.epoch, there.logID == session.logID else { return false }
             if object.epoch == session.epoch, let made = made[start] { return Made(there) == made }
             found = there
@@ -106,6 +106,18 @@ struct ShippedTruncation: Sendable {
             throw .archive(error)
         }
         return try await isOfTheLog(found)
+    }
+
+    /// Answers that make no sense, however often it is read, are waited out as a store is that cannot be reached: nothing local goes meanwhile, and shipping goes on.
+    private func metadata(of object: ArchivedSegment) async throws(ArchiveError) -> ObjectMetadata? {
+        var patience = access.patience()
+        while true {
+            do throws(ArchiveError) {
+                return try await access.metadata(.segment, object.epoch, start: object.range.lowerBound, try await naming(of: object))
+            } catch where error.code == .invalid {
+                try await patience.wait(after: ArchiveError(.unreachable, error.message, key: error.key, lsn: error.lsn, hint: error.hint))
+            }
+        }
     }
 
     /// Whether the digest of what is there is that of the log's bytes. Where the log has a part of them only, or the key is not at hand, it cannot be told, and counts as the same.

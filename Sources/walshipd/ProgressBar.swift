@@ -5,22 +5,25 @@ import WAL
 struct ProgressBar {
     private let isTerminal: Bool
     private let verb: String
+    /// What is counted; nil: bytes.
+    private let noun: String?
     private let start = ContinuousClock.now
     private var pace = Pace()
     private var isShown = false
 
-    /// `verb` says what is done: "restoring".
-    init(_ verb: String, isTerminal: Bool = Output.error.isTerminal) {
+    /// `verb` says what is done: "restoring"; `noun` what is counted where that is not bytes: "objects".
+    init(_ verb: String, counting noun: String? = nil, isTerminal: Bool = Output.error.isTerminal) {
         self.verb = verb
+        self.noun = noun
         self.isTerminal = isTerminal
     }
 
-    /// Bytes. May be called as often as anything moves: the line is written a few times a second.
+    /// Bytes, or what is counted. May be called as often as anything moves: the line is written a few times a second.
     mutating func show(done: UInt64, total: UInt64) {
         guard isTerminal, total > 0 else { return }
         let now = (ContinuousClock.now - start) / .seconds(1)
         guard pace.note(done: done, seconds: now) || done == total else { return }
-        write("\r\u{1B}[K" + ProgressBar.line(verb, done: done, total: total, rate: pace.bytesPerSecond))
+        write("\r\u{1B}[K" + ProgressBar.line(verb, done: done, total: total, rate: pace.perSecond, counting: noun))
         isShown = true
     }
 
@@ -47,15 +50,16 @@ struct ProgressBar {
     private static let width: UInt64 = 24
 
     /// At most 79 characters for what anybody restores, so that it fits on the narrowest terminal.
-    static func line(_ verb: String, done: UInt64, total: UInt64, rate: Double?) -> String {
+    static func line(_ verb: String, done: UInt64, total: UInt64, rate: Double?, counting noun: String? = nil) -> String {
         let done = min(done, total)
         // Of totals near 2⁶², a hundredfold still fits when it is divided first.
         let percent = total < 1 << 56 ? done * 100 / total : done / (total / 100)
         let filled = Int(min(width, percent * width / 100))
         let bar = String(repeating: "#", count: filled) + String(repeating: ".", count: Int(width) - filled)
-        var text = "\(verb) [\(bar)] \(percent) % of \(size(total))"
+        var text = "\(verb) [\(bar)] \(percent) % of \(noun.map { "\(total) \($0)" } ?? size(total))"
         if let rate, rate >= 1 {
-            text += ", \(size(UInt64(min(rate, 1e15))))/s, \(time(Double(total - done) / rate)) left"
+            let whole = UInt64(min(rate, 1e15))
+            text += ", \(noun == nil ? size(whole) : "\(whole)")/s, \(time(Double(total - done) / rate)) left"
         }
         return text
     }
@@ -100,7 +104,7 @@ struct ProgressBar {
         }
 
         /// Nil before there are two samples to compare.
-        var bytesPerSecond: Double? {
+        var perSecond: Double? {
             guard let first = samples.first, let last = samples.last, last.seconds > first.seconds, last.done >= first.done else { return nil }
             return Double(last.done - first.done) / (last.seconds - first.seconds)
         }

@@ -9,6 +9,9 @@ import Testing
                 == "restoring [############............] 50 % of 1.1 GB, 268 MB/s, 0:02 left")
         #expect(ProgressBar.line("restoring", done: 0, total: 10, rate: nil) == "restoring [........................] 0 % of 10 B")
         #expect(ProgressBar.line("restoring", done: 10, total: 10, rate: 0).hasSuffix("] 100 % of 10 B"))
+        #expect(
+            ProgressBar.line("verifying", done: 500, total: 2000, rate: 100, counting: "objects")
+                == "verifying [######..................] 25 % of 2000 objects, 100/s, 0:15 left")
     }
 
     @Test func everyLineFitsOnANarrowTerminalAndNoNumberOverflows() {
@@ -32,13 +35,13 @@ import Testing
     @Test func theRateIsThatOfTheLastSecondsAndWhatWasThereBeforeDoesNotCount() {
         var pace = ProgressBar.Pace()
         var shown = [pace.note(done: 1000, seconds: 0)]
-        #expect(pace.bytesPerSecond == nil)
+        #expect(pace.perSecond == nil)
         shown.append(pace.note(done: 1010, seconds: 0.1))
         shown.append(pace.note(done: 1100, seconds: 1))
         #expect(shown == [true, false, true])
-        #expect(pace.bytesPerSecond == 100)
+        #expect(pace.perSecond == 100)
         // After a minute of nothing, the good times before are forgotten.
         for second in 2...60 { _ = pace.note(done: 1100, seconds: Double(second)) }
-        #expect(pace.bytesPerSecond == 0)
+        #expect(pace.perSecond == 0)
     }
 }

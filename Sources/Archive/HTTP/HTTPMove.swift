@@ -35,12 +35,18 @@ extension HTTPStore {
         _ key: ObjectKey, through temporary: ObjectKey, _ bytes: [UInt8], overwrite: Bool
     ) async throws(ArchiveError) -> CreateOutcome {
         do throws(ArchiveError) {
-            guard try await put(temporary, bytes, onlyIfAbsent: true) == .created else {
-                throw ArchiveError(.refused(status: 412), "the temporary name \(name)/\(temporary) is taken", key: key)
+            // The name is nobody else's: where the answer was lost, the look tells as much as it does behind an answer.
+            var lost: ArchiveError?
+            do throws(ArchiveError) {
+                guard try await put(temporary, bytes, onlyIfAbsent: true) == .created else {
+                    throw ArchiveError(.refused(status: 412), "the temporary name \(name)/\(temporary) is taken", key: key)
+                }
+            } catch where error.outcome == .unknown && error.code == .unreachable {
+                lost = error
             }
             let size = try await head(temporary)?.size
             guard size == UInt64(bytes.count) else {
-                throw ArchiveError(
+                throw lost ?? ArchiveError(
                     .damaged,
                     "\(name)/\(temporary) has \(size.map { "\($0) bytes" } ?? "gone") after \(bytes.count) bytes were stored there",
                     key: key)

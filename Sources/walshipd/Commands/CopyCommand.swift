@@ -59,7 +59,10 @@ struct CopyCommand: AsyncParsableCommand {
             from: .init(store: source.store, log: source.log), to: .init(store: destination.store, log: destination.log), keys: source.keys,
             transfers: destination.transfers, isImmutable: destination.isImmutable)
         let began = ContinuousClock.now
-        let summary = try await copy.run()
+        var bar = ProgressBar("copying")
+        defer { bar.clear() }
+        let summary = try await copy.run { bar.show(done: $0.done, total: $0.total) }
+        bar.clear()
         let seconds = (ContinuousClock.now - began) / .seconds(1)
         for gap in summary.gaps {
             try Output.error.write(line: "walshipd copy: LSN \(gap.lowerBound) to \(gap.upperBound) was given up and is in neither archive")

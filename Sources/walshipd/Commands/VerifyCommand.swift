@@ -85,7 +85,10 @@ struct VerifyCommand: AsyncParsableCommand {
         let known = try file?.read()
         var findings: [AuditFinding] = []
         let audit = ArchiveAudit(store: opening.store, log: opening.log, keys: opening.keys)
-        let summary = try await audit.run(cursor: known) { finding in
+        var bar = ProgressBar("verifying", counting: "objects")
+        defer { bar.clear() }
+        let summary = try await audit.run(cursor: known, progress: { bar.show(done: UInt64($0.done), total: UInt64($0.total)) }) { finding in
+            bar.clear()
             if json {
                 findings.append(finding)
             } else if finding.isFault {
@@ -94,6 +97,7 @@ struct VerifyCommand: AsyncParsableCommand {
                 try Output.error.write(line: "walshipd verify: \(Self.line(finding))")
             }
         }
+        bar.clear()
         if json { try Output.standard.write(line: Self.json(summary, findings, url: opening.url).text) }
         if let file, let cursor = summary.cursor { try file.write(cursor) }
         let counts = Self.describe(summary)

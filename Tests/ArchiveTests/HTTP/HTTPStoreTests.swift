@@ -414,7 +414,7 @@ import Testing
     @Test func temporaryNamesAreRemovedWhateverFails() async throws {
         // Each step in turn fails; nothing is left, and only a MOVE whose reply is lost leaves the outcome open.
         for (method, reply, outcome) in [
-            ("PUT", FaultServer.Reply.respond(507), ArchiveError.Outcome.notDone), ("PUT", .storeWithoutReply, .notDone),
+            ("PUT", FaultServer.Reply.respond(507), ArchiveError.Outcome.notDone), ("PUT", .close, .notDone),
             ("HEAD", .respond(503), .notDone),
             ("HEAD", .respond(200, headers: [("Content-Length", "4")]), .notDone), ("HEAD", .respond(404), .notDone),
             ("MOVE", .respond(403), .notDone), ("MOVE", .close, .unknown), ("MOVE", .respond(502), .unknown),
@@ -429,6 +429,15 @@ import Testing
             #expect(error?.key == ObjectKey("object"))
             #expect(server.store.objects.isEmpty, "\(method) \(reply)")
         }
+    }
+
+    /// Where every other answer is lost, each attempt would lose the same one again.
+    @Test func anUploadUnderItsTemporaryNameWhoseAnswerIsLostIsLookedForAndMoved() async throws {
+        let server = try FaultServer(shows) { request in request.method == "PUT" ? .storeWithoutReply : .store }
+        let store = try store(server.url)
+        await store.assume([.probed, .move, .conditionalCreate])
+        #expect(try await store.create(ObjectKey("object"), hello) == .created)
+        #expect(server.store.objects == ["/object": hello])
     }
 
     @Test func aCancelledUploadTidiesUpBehindItself() async throws {
