@@ -27,7 +27,16 @@ struct RestoreCopy {
         self.progress = progress
     }
 
-    private typealias Arrival = (index: Int, result: Result<RestoreDownload.Fetched, ArchiveError>)
+    /// A class: with a tuple or a struct of this size the optimizer of Swift 6.3.1 takes what a task group returns for nil.
+    private final class Arrival: Sendable {
+        let index: Int
+        let result: Result<RestoreDownload.Fetched, ArchiveError>
+
+        init(_ index: Int, _ result: Result<RestoreDownload.Fetched, ArchiveError>) {
+            self.index = index
+            self.result = result
+        }
+    }
 
     /// From where the writer stands to the plan's end. What comes before an error is written.
     mutating func run(to work: RestoreWork) async throws {
@@ -47,9 +56,9 @@ struct RestoreCopy {
                     let link = links[index]
                     group.addTask {
                         do throws(ArchiveError) {
-                            return (index, .success(try await download.fetch(link)))
+                            return Arrival(index, .success(try await download.fetch(link)))
                         } catch {
-                            return (index, .failure(error))
+                            return Arrival(index, .failure(error))
                         }
                     }
                 }
