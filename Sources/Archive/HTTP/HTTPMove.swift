@@ -44,7 +44,9 @@ extension HTTPStore {
             } catch where error.outcome == .unknown && error.code == .unreachable {
                 lost = error
             }
-            let size = try await head(temporary)?.size
+            // One reply may lie.
+            var size: UInt64?
+            for _ in 0..<ArchiveLimits.damagedReads where size != UInt64(bytes.count) { size = try await head(temporary)?.size }
             guard size == UInt64(bytes.count) else {
                 throw lost ?? ArchiveError(
                     .damaged,

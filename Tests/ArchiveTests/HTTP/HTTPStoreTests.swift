@@ -440,6 +440,19 @@ import Testing
         #expect(server.store.objects == ["/object": hello])
     }
 
+    @Test func oneWrongSizeOfATemporaryNameIsNotBelieved() async throws {
+        let looks = Atomic(0)
+        let server = try FaultServer(shows) { request in
+            let isFirst = request.method == "HEAD" && request.path.contains(".tmp-") && looks.add(1, ordering: .relaxed).newValue == 1
+            return isFirst ? .respond(200, headers: [("Content-Length", "4")]) : .store
+        }
+        let store = try store(server.url)
+        await store.assume([.probed, .move, .conditionalCreate])
+        #expect(try await store.create(ObjectKey("object"), hello) == .created)
+        #expect(server.store.objects == ["/object": hello])
+        #expect(looks.load(ordering: .relaxed) == 2)
+    }
+
     @Test func aCancelledUploadTidiesUpBehindItself() async throws {
         let server = try FaultServer(shows) { request in request.method == "MOVE" ? .stall : .store }
         let store = try store(server.url)
