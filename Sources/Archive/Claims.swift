@@ -225,13 +225,6 @@ public struct Claims: Sendable {
 
     /// Every request here can be repeated: it reads, or it creates what is read back afterwards.
     private func retrying<T>(_ attempt: () async throws(ArchiveError) -> T) async throws(ArchiveError) -> T {
-        var patience = patience()
-        while true {
-            do throws(ArchiveError) {
-                return try await attempt()
-            } catch where error.isRetryable {
-                try await patience.wait(after: error)
-            }
-        }
+        try await withPatience(patience(), attempt)
     }
 }

@@ -362,14 +362,6 @@ public struct Pruning: Sendable {
 
     /// Every request here can be repeated: it reads, deletes, or writes the same.
     private func retrying<T>(_ attempt: () async throws(ArchiveError) -> T) async throws(ArchiveError) -> T {
-        var patience = patience()
-        while true {
-            if Task.isCancelled { throw ArchiveError(.cancelled, "cancelled") }
-            do throws(ArchiveError) {
-                return try await attempt()
-            } catch where error.isRetryable {
-                try await patience.wait(after: error)
-            }
-        }
+        try await withPatience(patience(), attempt)
     }
 }

@@ -133,13 +133,6 @@ struct ArchiveAccess: Sendable {
 
     /// Every request made here can be repeated: it reads, or what it writes is the same each time.
     private func retrying<T>(_ attempt: () async throws(ArchiveError) -> T) async throws(ArchiveError) -> T {
-        var patience = patience()
-        while true {
-            do throws(ArchiveError) {
-                return try await attempt()
-            } catch where error.isRetryable {
-                try await patience.wait(after: error)
-            }
-        }
+        try await withPatience(patience(), attempt)
     }
 }

@@ -6,15 +6,7 @@ import WAL
 
 @Suite struct RestoreCommandTests {
     private func withArchive(_ body: (String, String, ArchiveBuilder) async throws -> Void) async throws {
-        try await withScratch { directory in
-            let log = try SegmentedLog.open(directory: "\(directory)/log", segmentSize: 4096)
-            for index in 0..<500 { try log.append(Array("record \(index)".utf8)) }
-            try log.close()
-            let builder = try await ArchiveBuilder(
-                store: DirectoryStore(root: "\(directory)/archive"), directory: "\(directory)/log")
-            try await builder.ship()
-            try await body(directory, "file://\(directory)/archive/orders", builder)
-        }
+        try await withArchivedLog(records: 500, body)
     }
 
     private func run(_ directory: String, _ arguments: String...) async throws -> Program.Ended {

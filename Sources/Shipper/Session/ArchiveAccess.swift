@@ -9,15 +9,7 @@ struct ArchiveAccess: Sendable {
 
     /// Repeats what may be repeated: reads, and creations that are read back.
     func retrying<T>(_ attempt: () async throws(ArchiveError) -> T) async throws(ArchiveError) -> T {
-        var patience = patience()
-        while true {
-            if Task.isCancelled { throw ArchiveError(.cancelled, "cancelled") }
-            do throws(ArchiveError) {
-                return try await attempt()
-            } catch where error.isRetryable {
-                try await patience.wait(after: error)
-            }
-        }
+        try await withPatience(patience(), attempt)
     }
 
     /// The bytes at `key`, or of the range of them; nil where the store says that nothing is there.

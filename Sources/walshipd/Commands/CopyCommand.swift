@@ -69,7 +69,7 @@ struct CopyCommand: AsyncParsableCommand {
         }
         if json { return try Output.standard.write(line: summary.json(from: source.url, to: destination.url, seconds: seconds).text) }
         try Output.error.write(
-            line: "copied \(summary.copied) objects, \(summary.copiedBytes) bytes; \(summary.present) were there; LSN \(summary.start) to \(summary.end) is now in \(destination.url)")
+            line: "copied \(Counted.text(summary.copied, "object")), \(Counted.text(summary.copiedBytes, "byte")); \(summary.present) were there; LSN \(summary.start) to \(summary.end) is now in \(destination.url)")
     }
 
     private struct Destination {

@@ -2,9 +2,7 @@ import ArgumentParser
 import Archive
 import Follower
 import Logging
-import ServiceLifecycle
 import Synchronization
-import UnixSignals
 import WAL
 
 /// `walshipd follow`: a replica, or a command, that is kept up to date from an archive.
@@ -91,13 +89,7 @@ struct FollowCommand: AsyncParsableCommand {
         let follower = LogFollower(
             store: opening.store, log: opening.log, keys: opening.keys, url: opening.url, to: target, settings: settings, logger: logger)
         let service = FollowService(follower: follower, consumer: consumer, pool: pool)
-        let group = ServiceGroup(
-            configuration: ServiceGroupConfiguration(
-                services: [
-                    .init(service: service, successTerminationBehavior: .gracefullyShutdownGroup, failureTerminationBehavior: .cancelGroup)
-                ],
-                gracefulShutdownSignals: [.sigterm, .sigint], logger: Logger(label: "lifecycle") { _ in SwiftLogNoOpLogHandler() }))
-        try await group.run()
+        try await SignalledService.run(service)
     }
 }
 

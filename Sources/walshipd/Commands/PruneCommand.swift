@@ -64,7 +64,7 @@ struct PruneCommand: AsyncParsableCommand {
         }
         guard yes else {
             for key in plan.keys { try Output.standard.write(line: "delete \(key)") }
-            try Output.error.write(line: plan.isEmpty ? "nothing to do" : "\(plan.keys.count) objects would be deleted; --yes does it")
+            try Output.error.write(line: plan.isEmpty ? "nothing to do" : "\(Counted.text(plan.keys.count, "object")) would be deleted; --yes does it")
             return
         }
         var failure: WALError?
@@ -79,8 +79,8 @@ struct PruneCommand: AsyncParsableCommand {
         for refusal in outcome.refused { try Output.standard.write(line: "refused \(refusal.key): \(refusal.reason)") }
         guard outcome.refused.isEmpty else {
             throw CommandError(
-                .storage, "\(outcome.deleted) objects deleted; \(outcome.refused.count) were refused by the store and stay below the archive's floor, LSN \(plan.first). Run it again when they may go")
+                .storage, "\(Counted.text(outcome.deleted, "object")) deleted; \(outcome.refused.count) were refused by the store and stay below the archive's floor, LSN \(plan.first). Run it again when they may go")
         }
-        try Output.error.write(line: "\(outcome.deleted) objects deleted; the archive begins at LSN \(plan.first)")
+        try Output.error.write(line: "\(Counted.text(outcome.deleted, "object")) deleted; the archive begins at LSN \(plan.first)")
     }
 }

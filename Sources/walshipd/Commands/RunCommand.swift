@@ -1,8 +1,6 @@
 import ArgumentParser
 import Foundation
 import Logging
-import ServiceLifecycle
-import UnixSignals
 import WAL
 
 /// `walshipd run`: ships logs to archives.
@@ -113,12 +111,6 @@ struct RunCommand: AsyncParsableCommand {
             logger.warning("\(needed) descriptors may be needed and \(allowed) are allowed; raise the limit (LimitNOFILE= in the unit, ulimit -Hn)")
         }
         let service = try await ShippingService(settings: settings, once: once ? timeout ?? Self.timeoutDefault : nil, logger: logger)
-        let group = ServiceGroup(
-            configuration: ServiceGroupConfiguration(
-                services: [
-                    .init(service: service, successTerminationBehavior: .gracefullyShutdownGroup, failureTerminationBehavior: .cancelGroup)
-                ],
-                gracefulShutdownSignals: [.sigterm, .sigint], logger: Logger(label: "lifecycle") { _ in SwiftLogNoOpLogHandler() }))
-        try await group.run()
+        try await SignalledService.run(service)
     }
 }

@@ -1,7 +1,5 @@
 import ArgumentParser
 import Logging
-import ServiceLifecycle
-import UnixSignals
 
 /// `walshipd serve`: the embedded archive server.
 struct ServeCommand: AsyncParsableCommand {
@@ -56,10 +54,6 @@ struct ServeCommand: AsyncParsableCommand {
         }
         let server = ArchiveServer(
             root: root, address: listen, objectSizeMax: objectSizeMax.bytes, shutdownDeadline: shutdownDeadline, logger: logger)
-        let group = ServiceGroup(
-            configuration: ServiceGroupConfiguration(
-                services: [.init(service: server, successTerminationBehavior: .gracefullyShutdownGroup)],
-                gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
-        try await group.run()
+        try await SignalledService.run(server, logger: logger)
     }
 }

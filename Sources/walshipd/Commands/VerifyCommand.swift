@@ -68,14 +68,12 @@ struct VerifyCommand: AsyncParsableCommand {
     }
 
     static func describe(_ summary: LogAudit.Summary) -> String {
-        var text = "\(count(summary.records, "record")), \(count(summary.bytes, "byte")), \(count(summary.segments, "segment")), "
-        text += "head \(summary.head), durable \(summary.durable), \(count(UInt64(summary.epochs), "epoch"))"
+        var text = "\(Counted.text(summary.records, "record")), \(Counted.text(summary.bytes, "byte")), \(Counted.text(summary.segments, "segment")), "
+        text += "head \(summary.head), durable \(summary.durable), \(Counted.text(summary.epochs, "epoch"))"
         if summary.isCopied { text += ", a copied directory" }
         if summary.isReplica { text += ", a replica" }
         return text
     }
-
-    private static func count(_ number: UInt64, _ one: String) -> String { "\(number) \(one)\(number == 1 ? "" : "s")" }
 
     // MARK: An archive
 
@@ -124,9 +122,9 @@ struct VerifyCommand: AsyncParsableCommand {
     }
 
     static func describe(_ summary: AuditSummary) -> String {
-        var text = "\(count(UInt64(summary.documents), "document")), \(count(UInt64(summary.segments), "segment")), \(count(UInt64(summary.tails), "tail")), "
-        text += "\(count(summary.records, "record")), \(count(summary.rawBytes, "byte")) of log in \(summary.objectBytes), "
-        text += "LSN \(summary.first) to \(summary.end), \(count(UInt64(summary.epochs), "epoch"))"
+        var text = "\(Counted.text(summary.documents, "document")), \(Counted.text(summary.segments, "segment")), \(Counted.text(summary.tails, "tail")), "
+        text += "\(Counted.text(summary.records, "record")), \(Counted.text(summary.rawBytes, "byte")) of log in \(summary.objectBytes), "
+        text += "LSN \(summary.first) to \(summary.end), \(Counted.text(summary.epochs, "epoch"))"
         if summary.skipped > 0 { text += ", \(summary.skipped) more that were read before" }
         if summary.sealed > 0 { text += "; \(summary.sealed) of the objects are encrypted with keys that were not given: their checksums are right, they were not opened" }
         if !summary.isListed { text += "; the store does not list, so only what names lead to was seen" }
