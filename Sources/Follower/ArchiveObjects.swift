@@ -65,11 +65,11 @@ extension ArchiveReader {
     }
 
     private func fetch(_ identity: ObjectIdentity, _ isEncrypted: Bool) async throws(ArchiveError) -> ObjectContent? {
-        let (layout, keys) = (layout, keys)
+        let (layout, keys, blocks) = (layout, keys, blocks)
         let key = layout.object(identity, isEncrypted: isEncrypted)
         guard let bytes = try await access.bytes(key, limit: ArchiveLimits.objectSizeMax) else { return nil }
         let decoded = try await OffPool.run { () throws(ArchiveError) in
-            try ObjectDecoder.decode(bytes, identity, isEncrypted: isEncrypted, in: layout, keys: keys)
+            try ObjectDecoder.decode(bytes, identity, isEncrypted: isEncrypted, in: layout, keys: keys, blocks: blocks)
         }
         return ObjectContent(metadata: decoded.metadata, raw: decoded.raw)
     }

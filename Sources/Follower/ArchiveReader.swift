@@ -17,6 +17,8 @@ public struct ArchiveReader: Sendable {
     /// What opens encrypted objects.
     let keys: KeyRing
     let access: ArchiveAccess
+    /// Where the bytes of objects are put, for who gives them back.
+    let blocks = BlockPool(countMax: RestoreLimits.downloads)
 
     /// What a command does that somebody waits for: each request is tried for a minute, then it says what is wrong.
     public static let retryPolicy = RetryPolicy(deadline: 60, delayMax: 10)

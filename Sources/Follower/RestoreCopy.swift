@@ -91,6 +91,7 @@ struct RestoreCopy {
             tell(RestorePlan.Problem(archive: fetched.archive, error: ArchiveError(.damaged, "a record does not verify: \(reason)", lsn: lsn)))
             try await writeOther(link, excluding: fetched.archive, work, failure: error)
         }
+        download.giveBack(fetched)
         report(work)
     }
 

@@ -49,6 +49,9 @@ final class RestoreDownload: Sendable {
         throw problems.first?.error ?? ArchiveError(.gap, "no archive has intact bytes here", lsn: link.range.lowerBound)
     }
 
+    /// Its bytes are not needed any more.
+    func giveBack(_ fetched: Fetched) { group.readers[fetched.archive].blocks.give(fetched.bytes) }
+
     private typealias Part = (bytes: [UInt8], objects: Int, objectBytes: UInt64)
 
     private func planned(_ link: RestorePlan.Link) async throws(ArchiveError) -> Part {

@@ -19,12 +19,19 @@ public enum ObjectDecoder {
     /// zstd's content checksum; the raw digest. Throws `.damaged` for all of these, naming key and LSN, `.unsupported` for a version or flag that this software
     /// does not read, and `.keyMissing` for an object whose key is not in `keys`.
     public static func decode(_ bytes: [UInt8], key: ObjectKey, start: LSN, keys: KeyRing = .none) throws(ArchiveError) -> Decoded {
+        try decode(bytes, key: key, start: start, keys: keys, blocks: .empty)
+    }
+
+    /// As above; `raw` is an array of `blocks`, for the caller to give back.
+    package static func decode(
+        _ bytes: [UInt8], key: ObjectKey, start: LSN, keys: KeyRing, blocks: BlockPool
+    ) throws(ArchiveError) -> Decoded {
         do throws(ObjectFormatFailure) {
             let metadata = try checkedMetadata(bytes, key: key, start: start)
             let content = try content(of: bytes, metadata, keys)
             // `rawSize` is within rawSizeMax, so it fits an Int.
             let raw = try unsafe content.span.bytes.withUnsafeBytes { (buffer) throws(ObjectFormatFailure) in
-                try unsafe ZstdFrame.decompress(buffer, size: Int(metadata.rawSize))
+                try unsafe ZstdFrame.decompress(buffer, size: Int(metadata.rawSize), blocks: blocks)
             }
             let digest = keys.digest(of: raw, log: metadata.logID, under: metadata.seal?.keyID)
             guard let digest, digest == metadata.rawDigest else {

@@ -59,8 +59,15 @@ extension ObjectDecoder {
     public static func decode(
         _ bytes: [UInt8], _ identity: ObjectIdentity, isEncrypted: Bool = false, in layout: Layout, keys: KeyRing = .none
     ) throws(ArchiveError) -> Decoded {
+        try decode(bytes, identity, isEncrypted: isEncrypted, in: layout, keys: keys, blocks: .empty)
+    }
+
+    /// As above; `raw` is an array of `blocks`, for the caller to give back.
+    package static func decode(
+        _ bytes: [UInt8], _ identity: ObjectIdentity, isEncrypted: Bool, in layout: Layout, keys: KeyRing, blocks: BlockPool
+    ) throws(ArchiveError) -> Decoded {
         let key = layout.object(identity, isEncrypted: isEncrypted)
-        let decoded = try decode(bytes, key: key, start: identity.start, keys: keys)
+        let decoded = try decode(bytes, key: key, start: identity.start, keys: keys, blocks: blocks)
         if let difference = identity.difference(of: decoded.metadata.identity) {
             throw ArchiveError(.diverged, "the object is of \(difference)", key: key, lsn: identity.start)
         }

@@ -1,4 +1,5 @@
 import CZstd
+import WAL
 
 /// What a decoder of ours demands of a zstd frame before and while it decompresses it.
 enum ZstdFrame {
@@ -14,7 +15,7 @@ enum ZstdFrame {
     /// Decompresses `frame`, which must be exactly one ordinary frame with content checksum whose content is `size` bytes.
     /// Nothing larger than `size` is allocated, and nothing before the frame's own header agrees with it.
     /// C names: `ZSTD_getFrameContentSize`, `ZSTD_findFrameCompressedSize`, `ZSTD_decompress`.
-    static func decompress(_ frame: UnsafeRawBufferPointer, size: Int) throws(ObjectFormatFailure) -> [UInt8] {
+    static func decompress(_ frame: UnsafeRawBufferPointer, size: Int, blocks: BlockPool) throws(ObjectFormatFailure) -> [UInt8] {
         guard frame.count >= sizeMin, unsafe UInt32(littleEndian: frame.loadUnaligned(as: UInt32.self)) == magic else {
             throw .damaged("no zstd frame after the metadata")
         }
@@ -29,7 +30,7 @@ enum ZstdFrame {
             let length = try unsafe ZstdFailure.check(ZSTD_findFrameCompressedSize(frame.baseAddress, frame.count))
             guard length == frame.count else { throw ZstdFailure(description: "\(frame.count - length) bytes follow the zstd frame") }
             var failure: ZstdFailure?
-            let raw = unsafe [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
+            let raw = unsafe blocks.array(capacity: size) { buffer, count in
                 do throws(ZstdFailure) {
                     // SAFETY: zstd writes at most `size` bytes, the buffer's capacity, and says how many.
                     count = try unsafe ZstdFailure.check(

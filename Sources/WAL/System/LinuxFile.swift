@@ -14,6 +14,10 @@ package final class LinuxFile: File {
     /// Zeros are written in pieces of this many bytes where fallocate is missing: large enough that the calls cost little.
     private static let zeroPiece = 256 << 10
 
+    /// Bytes that are written with one call: the kernel takes page cache for as much at one time. From about 1 MiB on these are blocks that a virtual
+    /// machine may have given back to its host while they were free: with 16 MiB a call, writing 1 GiB to new files took 2.3 s in place of 0.16.
+    private static let writePiece = 256 << 10
+
     init(owning descriptor: Int32, path: String) {
         self.descriptor = Atomic(descriptor)
         self.path = path
@@ -57,9 +61,9 @@ package final class LinuxFile: File {
         var done = 0
         while done < bytes.count {
             // SAFETY: a part of the caller's buffer, which lives through the call.
-            let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[done...])
+            let piece = unsafe UnsafeRawBufferPointer(rebasing: bytes[done..<min(done + LinuxFile.writePiece, bytes.count)])
             let count = try SystemCall.run("pwrite", on: path) {
-                unsafe pwrite(descriptor, rest.baseAddress, rest.count, start + off_t(done))
+                unsafe pwrite(descriptor, piece.baseAddress, piece.count, start + off_t(done))
             }
             // No file of ours does this; without the check it would be a loop without end.
             if count == 0 { throw .io(operation: "pwrite", path: path, errno: EIO) }

@@ -69,6 +69,17 @@ import WAL
         }
     }
 
+    @Test(arguments: FileSystemKind.allCases) func moreThanOneCallWritesIsWrittenWhole(_ kind: FileSystemKind) throws {
+        try kind.run { files, directory in
+            let file = try files.open("\(directory)/f", .createNew)
+            defer { file.close() }
+            let bytes = (0..<(1 << 20) + 5).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 3) }
+            try file.write(bytes, at: 3)
+            #expect(try file.status().size == UInt64(bytes.count + 3))
+            #expect(try file.bytes(at: 3, count: bytes.count + 10) == bytes)
+        }
+    }
+
     @Test(arguments: FileSystemKind.allCases) func allocateGrowsWithZerosAndKeepsBytes(_ kind: FileSystemKind) throws {
         try kind.run { files, directory in
             let file = try files.open("\(directory)/f", .createNew)
