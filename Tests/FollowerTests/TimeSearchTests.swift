@@ -69,6 +69,19 @@ import WAL
         #expect(search(6000 * 1_000_000_000, objects, last: Time(time: 6000 * 1_000_000_000, lsn: LSN(7_000_000))).0 == .found(LSN(7_000_000)))
     }
 
+    /// A head that was written later, and knows of nothing more, says how the log was until then.
+    @Test func upToTheLastWordOfAnIdleLogItsEndIsTheAnswer() {
+        let objects = [[Time(time: 10, lsn: LSN(100))], [Time(time: 20, lsn: LSN(200))]]
+        let word = Time(time: 50, lsn: LSN(200))
+        for time in [20, 21, 49, 50] as [UInt64] { #expect(search(time, objects, last: word).0 == .found(LSN(200)), "at \(time)") }
+        #expect(search(51, objects, last: word).0 == .tooLate(last: word))
+        #expect(search(15, objects, last: word).0 == .found(LSN(100)))
+        // One that is older than what the objects say adds nothing.
+        for old in [Time(time: 15, lsn: LSN(200)), Time(time: 90, lsn: LSN(150))] {
+            #expect(search(21, objects, last: old).0 == .tooLate(last: objects[1][0]))
+        }
+    }
+
     /// The clock was set back by an hour in the middle of a day.
     @Test func aStepOfTheClockIsNoticedAndEachMomentIsListed() {
         let objects: [[Time]] = (0..<1440).map { (minute: Int) -> [Time] in
