@@ -97,6 +97,23 @@ import WAL
         }
     }
 
+    /// The clock was set back by any amount anywhere, in a log that grew at a steady pace.
+    @Test func aStepOfTheClockIsNoticedWhereverItIsAndHoweverSmall() {
+        var generator = SeededGenerator(seed: 11)
+        for round in 0..<400 {
+            let count = Int.random(in: 50...2000, using: &generator)
+            let place = Int.random(in: 1..<count, using: &generator)
+            let size = Int.random(in: 1...place, using: &generator)
+            let objects: [[Time]] = (0..<count).map { (index: Int) -> [Time] in
+                [Time(time: UInt64(10_000 + index - (index < place ? 0 : size)), lsn: LSN(UInt64(index + 1) * 100))]
+            }
+            let time = UInt64(10_000 + Int.random(in: max(0, place - size - 2)...min(count - 1, place + 2), using: &generator))
+            let (result, asked) = search(time, objects)
+            #expect(result == expected(time, objects), "seed 11, round \(round): \(count) objects, \(size) back at \(place), time \(time)")
+            #expect(asked <= 2 * 11 + 2 * 11 + RestoreLimits.timeProbesMax, "\(asked)")
+        }
+    }
+
     @Test func objectsWithoutTimesAreSteppedOver() {
         var generator = SeededGenerator(seed: 5)
         for _ in 0..<200 {
