@@ -231,22 +231,12 @@ struct ArchiveChain: Hashable, Sendable {
     }
 
     private mutating func conclude(_ step: Step) {
-        if position < resume, step.isPassable {
+        // What lies below the place from which the log is wanted may be gone, or never have been there.
+        if position < resume {
             position = resume
             begin()
         } else {
             state = .found(step)
-        }
-    }
-}
-
-extension ArchiveChain.Step {
-    /// What lies below the place from which the log is wanted may be gone, or never have been there.
-    fileprivate var isPassable: Bool {
-        switch self {
-        case .end: true
-        case .broken(let why): why.error.code == .gap
-        case .ask, .link: false
         }
     }
 }

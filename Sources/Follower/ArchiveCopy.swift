@@ -188,10 +188,8 @@ public struct ArchiveCopy: Sendable {
         for epoch in epochs {
             let keys = try await naming(.source) { () throws(ArchiveError) in try await documents.source.list(documents.source.layout.gaps(epoch)) }
             for key in keys ?? [] {
-                guard let name = key.path.split(separator: "/").last?.split(separator: ".").first, let start = UInt64(name),
-                    start <= ArchiveLimits.lsnMax.rawValue, documents.source.layout.gap(epoch, start: LSN(start)) == key
-                else { continue }
-                try await documents.copy(GapDocument.self) { $0.gap(epoch, start: LSN(start)) }
+                guard case .gap(epoch, let start)? = documents.source.layout.meaning(of: key) else { continue }
+                try await documents.copy(GapDocument.self) { $0.gap(epoch, start: start) }
             }
         }
     }
@@ -231,9 +229,15 @@ public struct ArchiveCopy: Sendable {
 // MARK: Objects, several at one time
 
 extension ArchiveCopy {
-    private struct Finished: Sendable {
+    /// A class: with a struct of this size the optimizer of Swift 6.3.1 may take what a task group returns for nil.
+    private final class Finished: Sendable {
         let item: CopyItem
         let result: Result<ObjectCopy.Outcome, ArchiveError>
+
+        init(_ item: CopyItem, _ result: Result<ObjectCopy.Outcome, ArchiveError>) {
+            self.item = item
+            self.result = result
+        }
     }
 
     /// What is under way, and what has become of the rest.
@@ -301,9 +305,9 @@ extension ArchiveCopy {
                 window.begin(item)
                 group.addTask {
                     do throws(ArchiveError) {
-                        return Finished(item: item, result: .success(try await objects.run(item)))
+                        return Finished(item, .success(try await objects.run(item)))
                     } catch {
-                        return Finished(item: item, result: .failure(error))
+                        return Finished(item, .failure(error))
                     }
                 }
             } else if let finished = await group.next() {

@@ -39,11 +39,11 @@ public struct ChainBreak: Hashable, Sendable {
         case .givenUp(let end, let why):
             ArchiveError(
                 .gap, "the range from LSN \(position) to \(end) was given up and is not in the archive: \(why)", key: key, lsn: position,
-                hint: "restore what follows it with --from \(end)")
+                hint: "restore what follows it with --from \(end), or what precedes it with --before \(position)")
         case .missing:
             ArchiveError(
                 .gap, "an object is missing: nothing is archived here, although the archive goes on", key: key, lsn: position,
-                hint: "restore it from another copy of the archive, or up to this LSN with --at")
+                hint: "put it back from another copy of the archive, or restore what precedes it with --before \(position)")
         case .pruned:
             ArchiveError(
                 .notFound, "the archive was pruned past this position while it was read", key: key, lsn: position, hint: "begin again")

@@ -59,7 +59,7 @@ extension ArchiveReader {
     private func isAnything(of epoch: EpochName, from position: LSN) async throws(ArchiveError) -> ArchiveChain.Answer {
         for prefix in [layout.segments(epoch), layout.tails(epoch), layout.gaps(epoch)] {
             guard let keys = try await access.list(prefix) else { return .cannotList }
-            if keys.contains(where: { layout.start(ofName: $0).map { $0 >= position } ?? false }) { return .listing(isMore: true) }
+            if keys.contains(where: { layout.start(of: $0).map { $0 >= position } ?? false }) { return .listing(isMore: true) }
         }
         return .listing(isMore: false)
     }
@@ -100,11 +100,12 @@ extension ArchiveReader {
 }
 
 extension Layout {
-    /// The LSN in the name of an object or a gap; nil for anything else: uploads on their way to their names are nobody's objects.
-    func start(ofName key: ObjectKey) -> LSN? {
-        guard let name = key.path.split(separator: "/").last, let dot = name.firstIndex(of: "."),
-            [".zst", ".zst.enc", ".json"].contains(name[dot...]), name[..<dot].utf8.count == 20, let start = UInt64(name[..<dot])
-        else { return nil }
-        return LSN(start)
+    /// Where the object or the gap begins that has this name; nil for anything else: uploads on their way to their names are nobody's objects.
+    func start(of key: ObjectKey) -> LSN? {
+        switch meaning(of: key) {
+        case .object(let object): object.start
+        case .gap(_, let start): start
+        default: nil
+        }
     }
 }

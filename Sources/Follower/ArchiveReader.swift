@@ -125,6 +125,32 @@ public struct ArchiveReader: Sendable {
         return head.archived > head.checkpoint
     }
 
+    /// The archive as it is now.
+    func reopened() async throws(ArchiveError) -> ArchiveReader {
+        try await ArchiveReader.open(store: access.store, log: layout.log, keys: keys, patience: access.patience)
+    }
+
+    enum Successor: Sendable {
+        case none
+        /// The highest that is claimed, where none has begun.
+        case claimed(UInt64)
+        /// The newest that has begun.
+        case begun(EpochLine)
+    }
+
+    /// Whether an epoch after the one that is read was claimed, and has begun. One request where there is none.
+    func successor() async throws(ArchiveError) -> Successor {
+        let known = line?.document.epoch.epoch.number ?? 0
+        let claims = Claims(store: access.store, layout: layout, patience: access.patience)
+        guard known < ArchiveLimits.epochNumberMax, try await claims.readable(known + 1) != nil else { return .none }
+        let top = try await claims.highest(known: known + 1)?.epoch.number ?? known + 1
+        for number in (known + 1...top).reversed() {
+            let key = layout.start(number)
+            if let document = try await access.document(StartDocument.self, key) { return .begun(try EpochLine(document, key: key)) }
+        }
+        return .claimed(top)
+    }
+
     /// The line. Throws `.notFound` where no epoch has begun.
     public func requireLine() throws(ArchiveError) -> EpochLine {
         if let line { return line }

@@ -92,7 +92,7 @@ public struct ArchiveStatus: Hashable, Sendable {
             guard let name = epoch.name else { continue }
             guard let keys = try await reader.access.list(reader.layout.gaps(name)) else { return nil }
             var told = LSN.zero
-            for key in keys where key.path.hasSuffix(".json") {
+            for key in keys where reader.layout.start(of: key) != nil {
                 // It may have been pruned since it was listed.
                 guard let document = try await reader.access.document(GapDocument.self, key), document.end > told else { continue }
                 told = document.end
@@ -109,7 +109,7 @@ public struct ArchiveStatus: Hashable, Sendable {
             guard lists else { return End(lsn: from, certainty: .unproven) }
             // The last one that is listed; the walk finds its end.
             for prefix in [reader.layout.segments(line.document.epoch.epoch), reader.layout.tails(line.document.epoch.epoch)] {
-                for key in try await reader.access.list(prefix) ?? [] { from = max(from, ObjectIdentity.start(named: key) ?? from) }
+                for key in try await reader.access.list(prefix) ?? [] { from = max(from, reader.layout.start(of: key) ?? from) }
             }
         }
         var reached = max(from, try reader.firstRecord)

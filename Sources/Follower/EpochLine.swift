@@ -10,7 +10,7 @@ public struct EpochLine: Hashable, Sendable {
     /// Where the oldest bytes of this line lie.
     public let start: LSN
 
-    /// `key` is where the document was found. Throws `.invalid` where its epochs are no history: numbers that were skipped.
+    /// `key` is where the document was found. Throws `.invalid` where its epochs are no history: numbers that were skipped, or bytes below the first of them.
     public init(_ document: StartDocument, key: ObjectKey) throws(ArchiveError) {
         let history = document.epochs.map { Epoch(number: $0.epoch.number, id: $0.epoch.id, start: $0.fork) }
         guard let table = EpochTable(history) else {
@@ -18,6 +18,10 @@ public struct EpochLine: Hashable, Sendable {
         }
         guard let start = document.epochs.compactMap(\.start).min() else {
             throw ArchiveError(.invalid, "field epochs: none has a start_lsn", key: key)
+        }
+        guard history[0].start <= start else {
+            throw ArchiveError(
+                .invalid, "field epochs: the oldest one begins at LSN \(history[0].start), and the archive at LSN \(start), with frames of nobody", key: key)
         }
         self.document = document
         epochs = table

@@ -311,7 +311,7 @@ public final class LogFollower: Sendable {
     private func take(_ piece: ArchivePiece, from walk: ArchiveWalk, _ run: inout FollowRun, _ opened: inout Opened) async throws {
         let before = opened.sink.position
         if piece.range.upperBound > before {
-            switch try await successor(of: opened) {
+            switch try await opened.reader.successor() {
             case .none: break
             case .claimed(let number):
                 if run.holds(epoch: number, now: now) {
@@ -331,25 +331,6 @@ public final class LogFollower: Sendable {
         board.applied(piece, upTo: sink.applied, bytes: sink.position.distance(from: before))
     }
 
-    private enum Successor {
-        case none
-        case claimed(UInt64)
-        case begun
-    }
-
-    /// Whether an epoch after the one that is read was claimed, and has begun. One request where there is none.
-    private func successor(of opened: Opened) async throws(ArchiveError) -> Successor {
-        let epoch = opened.line.document.epoch.epoch
-        let layout = opened.reader.layout
-        let claims = Claims(store: store, layout: layout, patience: { NoPatience() })
-        guard epoch.number < ArchiveLimits.epochNumberMax, try await claims.readable(epoch.number + 1) != nil else { return .none }
-        let top = try await claims.highest(known: epoch.number + 1)?.epoch.number ?? epoch.number + 1
-        for number in (epoch.number + 1...top).reversed() {
-            if try await opened.reader.access.document(StartDocument.self, layout.start(number)) != nil { return .begun }
-        }
-        return .claimed(top)
-    }
-
     /// The archive's line may be another now: it is read on from what is applied.
     private func reopen(_ run: inout FollowRun, _ opened: inout Opened) async throws {
         let reader = try await openReader()
@@ -362,7 +343,7 @@ public final class LogFollower: Sendable {
     }
 
     private func survey(_ run: inout FollowRun, _ opened: Opened) async throws(ArchiveError) {
-        if case .begun = try await successor(of: opened) { run.plan.reopen() }
+        if case .begun = try await opened.reader.successor() { run.plan.reopen() }
         let head = try await opened.reader.access.head(opened.line.document.epoch.epoch)
         run.plan.surveyed(goesOn: head.map { $0.archived > opened.walk.position } ?? false)
         guard let head, head.epoch == opened.line.document.epoch.epoch else { return }

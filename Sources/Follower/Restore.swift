@@ -41,7 +41,7 @@ public struct Restore: Sendable {
         public let objectBytes: UInt64
         public let objects: Int
         public let seconds: Double
-        /// Bytes of log that an attempt before had restored, verified again.
+        /// Bytes of log that an attempt before had restored, verified again; of those that are part of this one.
         public let resumed: UInt64
         /// What was wrong with one archive, and was had from another.
         public let problems: [RestorePlan.Problem]
@@ -60,8 +60,9 @@ public struct Restore: Sendable {
     ///
     /// Throws `ArchiveError`: what `ArchiveWalk.next` throws, where no archive goes on, and `.notFound` for a target outside of what is archived; and
     /// `AmbiguousTime`.
-    public func plan() async throws -> RestorePlan {
-        let group = try archives.get()
+    public func plan() async throws -> RestorePlan { try await plan(try archives.get()) }
+
+    private func plan(_ group: ArchiveGroup) async throws -> RestorePlan {
         let first = try group.firstRecord
         let head = if let from { try await firstRecord(atOrAfter: from, group) } else { first }
         if let lsn = target.lsn, lsn < head {
@@ -78,9 +79,9 @@ public struct Restore: Sendable {
         if let lsn = target.lsn, lsn > plan.end {
             throw ArchiveError(
                 .notFound, "the archive ends at LSN \(plan.end): there is nothing at LSN \(lsn) yet", lsn: lsn,
-                hint: "ask for a lower LSN, or leave --at out for everything")
+                hint: "ask for a lower LSN, or for everything, with neither --at nor --before")
         }
-        plan.epochs = try group.line.epochs.epochs.filter { $0.start <= plan.end }
+        plan.epochs = group.history.epochs.filter { $0.start <= plan.end }
         try await planning.askForKeys(&plan)
         return plan
     }
@@ -89,7 +90,7 @@ public struct Restore: Sendable {
         var failure: ArchiveError?
         for reader in group.readers {
             do throws(ArchiveError) {
-                return try await FirstRecord.find(atOrAfter: lsn, reader, try group.line.epochs)
+                return try await FirstRecord.find(atOrAfter: lsn, reader, group.history)
             } catch {
                 failure = failure ?? error
             }
@@ -102,14 +103,51 @@ public struct Restore: Sendable {
     /// return the log is durable there: a replica, readable, and writable after `promote`. On an error there is no log; what was restored is kept where a good part
     /// of it was (`RestoreError.kept`), so that running again goes on, and removed otherwise.
     ///
+    /// Where another writer takes over while it runs, it begins again with the archives as they are then, and keeps what belongs to the log.
+    ///
     /// `progress` is told after each object, `note` what is wrong with one archive and was had from another. Throws `ArchiveError` as `plan`, and `.keyMissing` where an object needs a key that
     /// the reader does not have, before anything is written where the first or last object of an epoch does; `WALError`: `.notALog` for a directory that holds anything else,
     /// `.locked` while another restore works there, `.corruption` where a frame does not verify, and what files throw; and `RestoreError` around any of them.
     public func run(
         into directory: String, progress: @escaping (Progress) -> Void = { _ in }, note: @escaping (RestorePlan.Problem) -> Void = { _ in }
     ) async throws -> Summary {
+        try await run(into: directory, on: LinuxFileSystem(), progress: progress, note: note)
+    }
+
+    /// On another machine's files, for tests.
+    func run(
+        into directory: String, on fileSystem: any FileSystem, progress: @escaping (Progress) -> Void = { _ in },
+        note: @escaping (RestorePlan.Problem) -> Void = { _ in }
+    ) async throws -> Summary {
         let began = ContinuousClock.now
-        let (group, plan) = (try archives.get(), try await plan())
+        var group = try archives.get()
+        var promotions = 0
+        while true {
+            do {
+                return try await restore(group, Place(directory: directory, fileSystem: fileSystem), began, progress, note)
+            } catch let superseded as Superseded {
+                promotions += 1
+                guard promotions < RestoreLimits.promotionsMax else { throw superseded.error }
+                group = try await group.reopened()
+            }
+        }
+    }
+
+    private struct Place {
+        let directory: String
+        let fileSystem: any FileSystem
+    }
+
+    /// Another writer took over below what was restored. Nothing stands in the way of beginning again.
+    private struct Superseded: Error {
+        let error: ArchiveError
+    }
+
+    private func restore(
+        _ group: ArchiveGroup, _ place: Place, _ began: ContinuousClock.Instant, _ progress: @escaping (Progress) -> Void,
+        _ note: @escaping (RestorePlan.Problem) -> Void
+    ) async throws -> Summary {
+        let plan = try await plan(group)
         // Said before anything is downloaded or written.
         for link in plan.links {
             guard let id = link.facts?.keyID, !group.readers[link.archive].keys.contains(id) else { continue }
@@ -119,24 +157,39 @@ public struct Restore: Sendable {
         guard let table = EpochTable(plan.epochs) else { preconditionFailure("the beginning of a history is one") }
         let mark = ReplicaMark(
             logID: plan.logID, segmentSize: plan.segmentSize, head: plan.head, end: plan.target.end, synced: .zero)
-        guard let work = try await OffPool.run({ () throws(WALError) in try RestoreWork.begin(directory, mark, table) }) else {
-            return try complete(directory, plan, began)
+        let (directory, fileSystem) = (place.directory, place.fileSystem)
+        guard let work = try await OffPool.run({ () throws(WALError) in try RestoreWork.begin(directory, mark, table, fileSystem) }) else {
+            return try await OffPool.run { try Restore.complete(directory, fileSystem, plan, began) }
         }
         do {
             var copy = RestoreCopy(plan, group, downloads: downloads, note: note, progress: progress)
             try await copy.run(to: work)
+            if let fork = try await group.fork(below: plan.end) {
+                throw Superseded(
+                    error: ArchiveError(
+                        .diverged, "another writer took over at LSN \(fork.lsn) while this was restored", key: fork.key, lsn: fork.lsn,
+                        hint: "run the same restore again"))
+            }
             let end = try await OffPool.run { () throws(WALError) in try work.writer.finish() }
             return Summary(
                 head: plan.head, end: end, records: work.writer.recordCount, objectBytes: copy.objectBytes, objects: copy.objects,
-                seconds: Restore.seconds(since: began), resumed: work.writer.resumed, problems: plan.problems + copy.problems)
+                seconds: Restore.seconds(since: began), resumed: min(work.writer.resumed, end.distance(from: plan.head)),
+                problems: plan.problems + copy.problems)
         } catch {
-            throw await OffPool.run { () throws(Never) in work.end(after: error, directory) }
+            let failure = await OffPool.run { () throws(Never) in work.end(after: error, directory) }
+            if let error = failure as? RestoreError, let superseded = error.cause as? Superseded {
+                if case .kept = error.remains { throw superseded }
+                throw RestoreError(cause: superseded.error, remains: error.remains, directory: directory)
+            }
+            throw failure
         }
     }
 
     /// An attempt before had done everything but to say so.
-    private func complete(_ directory: String, _ plan: RestorePlan, _ began: ContinuousClock.Instant) throws -> Summary {
-        let reader = try LogReader.open(directory: directory)
+    private static func complete(
+        _ directory: String, _ fileSystem: any FileSystem, _ plan: RestorePlan, _ began: ContinuousClock.Instant
+    ) throws -> Summary {
+        let reader = try LogReader.open(directory: directory, fileSystem: fileSystem, time: LinuxTimeSource())
         defer { reader.close() }
         let (head, end) = (try reader.headLSN, try reader.durableLSN)
         var records: UInt64 = 0
@@ -146,7 +199,7 @@ public struct Restore: Sendable {
         }
         return Summary(
             head: head, end: end, records: records, objectBytes: 0, objects: 0,
-            seconds: Restore.seconds(since: began), resumed: end.distance(from: head), problems: plan.problems)
+            seconds: seconds(since: began), resumed: end.distance(from: head), problems: plan.problems)
     }
 
     private static func seconds(since began: ContinuousClock.Instant) -> Double { (ContinuousClock.now - began) / .seconds(1) }

@@ -30,9 +30,10 @@ struct RestoreCopy {
     /// A class: with a tuple or a struct of this size the optimizer of Swift 6.3.1 takes what a task group returns for nil.
     private final class Arrival: Sendable {
         let index: Int
-        let result: Result<RestoreDownload.Fetched, ArchiveError>
+        /// Nil: a tail that has gone.
+        let result: Result<RestoreDownload.Fetched?, ArchiveError>
 
-        init(_ index: Int, _ result: Result<RestoreDownload.Fetched, ArchiveError>) {
+        init(_ index: Int, _ result: Result<RestoreDownload.Fetched?, ArchiveError>) {
             self.index = index
             self.result = result
         }
@@ -50,10 +51,15 @@ struct RestoreCopy {
         var window = DownloadWindow(links.map { $0.range.upperBound.distance(from: $0.range.lowerBound) }, countMax: downloads)
         let download = download
         try await withThrowingTaskGroup(of: Arrival.self) { group in
-            var arrived: [Int: Result<RestoreDownload.Fetched, ArchiveError>] = [:]
+            var arrived: [Int: Result<RestoreDownload.Fetched?, ArchiveError>] = [:]
             while !window.isDone {
                 while let index = window.begin() {
                     let link = links[index]
+                    // It came with what stood in for a tail before it.
+                    if link.range.upperBound <= work.writer.position {
+                        arrived[index] = .success(nil)
+                        continue
+                    }
                     group.addTask {
                         do throws(ArchiveError) {
                             return Arrival(index, .success(try await download.fetch(link)))
@@ -62,21 +68,36 @@ struct RestoreCopy {
                         }
                     }
                 }
-                guard let arrival = try await group.next() else { preconditionFailure("a download is under way") }
-                arrived[arrival.index] = arrival.result
-                while !window.isDone, let result = arrived.removeValue(forKey: window.turn) {
-                    let fetched: RestoreDownload.Fetched
-                    do {
-                        fetched = try result.get()
-                    } catch {
-                        group.cancelAll()
-                        throw error
-                    }
-                    try await write(fetched, links[window.turn], work)
-                    window.wrote()
+                while arrived[window.turn] == nil {
+                    guard let arrival = try await group.next() else { preconditionFailure("a download is under way") }
+                    arrived[arrival.index] = arrival.result
                 }
+                guard let result = arrived.removeValue(forKey: window.turn) else { preconditionFailure("it has arrived") }
+                do {
+                    try await take(result, window.turn, of: links, work)
+                } catch {
+                    group.cancelAll()
+                    throw error
+                }
+                window.wrote()
             }
         }
+    }
+
+    /// Writes what the link of this index stands for, unless it has come already. Where it was a tail that has gone, all that was planned of its segment is fetched at one time,
+    /// and not the whole segment again for each of its tails.
+    private mutating func take(
+        _ result: Result<RestoreDownload.Fetched?, ArchiveError>, _ index: Int, of links: [RestorePlan.Link], _ work: RestoreWork
+    ) async throws {
+        let position = work.writer.position
+        var link = links[index]
+        if link.range.upperBound <= position { return }
+        precondition(link.range.lowerBound == position, "one link behind the other")
+        if let fetched = try result.get() { return try await write(fetched, link, work) }
+        let segment = position.rawValue / plan.segmentSize
+        let rest = links[index...].prefix { $0.archive == link.archive && $0.range.lowerBound.rawValue / plan.segmentSize == segment }
+        link.link.range = position..<(rest.last ?? link).range.upperBound
+        try await write(try await download.fetch(link.range, preferring: link.archive), link, work)
     }
 
     private mutating func write(_ fetched: RestoreDownload.Fetched, _ link: RestorePlan.Link, _ work: RestoreWork) async throws {
@@ -103,7 +124,7 @@ struct RestoreCopy {
         while excluded.count < archives {
             let fetched: RestoreDownload.Fetched
             do throws(ArchiveError) {
-                fetched = try await download.fetch(link, excluding: excluded)
+                fetched = try await download.fetch(link.range, preferring: link.archive, excluding: excluded)
             } catch {
                 break
             }
@@ -126,6 +147,7 @@ struct RestoreCopy {
     }
 
     private func report(_ work: RestoreWork) {
-        progress(Restore.Progress(done: work.writer.position.distance(from: plan.head), total: plan.bytes))
+        // An attempt before may have gone further.
+        progress(Restore.Progress(done: min(work.writer.position.distance(from: plan.head), plan.bytes), total: plan.bytes))
     }
 }

@@ -2,7 +2,7 @@ import Archive
 import Synchronization
 import WAL
 
-/// Fetches what a link of a plan stands for, from its own archive or, where that one fails, from another: the bytes of exactly its range. Safe from any task.
+/// Fetches what links of a plan stand for, from their own archive or, where that one fails, from another: the bytes of exactly their ranges. Safe from any task.
 final class RestoreDownload: Sendable {
     struct Fetched: Sendable {
         let bytes: [UInt8]
@@ -13,12 +13,17 @@ final class RestoreDownload: Sendable {
         let objectBytes: UInt64
         /// What was wrong before they were found.
         let problems: [RestorePlan.Problem]
+
+        fileprivate init(_ part: Part, archive: Int, problems: [RestorePlan.Problem]) {
+            (bytes, objects, objectBytes) = part
+            self.archive = archive
+            self.problems = problems
+        }
     }
 
     private let group: ArchiveGroup
     /// Archives that could not be reached: asked last.
     private let away = Mutex<Set<Int>>([])
-
     /// Where a gap ends that was crossed: an object may begin there.
     private let gapEnd: LSN?
 
@@ -27,42 +32,61 @@ final class RestoreDownload: Sendable {
         self.gapEnd = gapEnd
     }
 
-    /// `excluding`: archives whose bytes are known to be bad. Throws the first archive's error where none has the range.
-    func fetch(_ link: RestorePlan.Link, excluding: Set<Int> = []) async throws(ArchiveError) -> Fetched {
-        let others = group.readers.indices.filter { index in
-            index != link.archive && group.limits[index].map { $0 >= link.range.upperBound } ?? true
-        }
-        let known = away.withLock { $0 }
-        let order = ([link.archive] + others).filter { !excluding.contains($0) }
+    /// What the link stands for. Nil where it is a tail that is not there any more: its segment is, or should be, and holds what followed the tail as well.
+    func fetch(_ link: RestorePlan.Link) async throws(ArchiveError) -> Fetched? {
         var problems: [RestorePlan.Problem] = []
-        for archive in order.filter({ !known.contains($0) }) + order.filter({ known.contains($0) }) {
+        if !isAway(link.archive) {
             do throws(ArchiveError) {
-                let found = try await archive == link.archive ? planned(link) : walked(link.range, archive)
-                return Fetched(
-                    bytes: found.bytes, archive: archive, objects: found.objects, objectBytes: found.objectBytes, problems: problems)
+                if let part = try await planned(link) { return Fetched(part, archive: link.archive, problems: []) }
+                if !link.link.isSegment { return nil }
             } catch {
-                if error.code == .cancelled { throw error }
-                if error.isOfTheStore { away.withLock { _ = $0.insert(archive) } }
-                problems.append(RestorePlan.Problem(archive: archive, error: error))
+                problems.append(try noted(error, link.archive))
             }
         }
-        throw problems.first?.error ?? ArchiveError(.gap, "no archive has intact bytes here", lsn: link.range.lowerBound)
+        return try await fetch(link.range, preferring: link.archive, problems: problems)
     }
 
     /// Its bytes are not needed any more.
     func giveBack(_ fetched: Fetched) { group.readers[fetched.archive].blocks.give(fetched.bytes) }
 
-    private typealias Part = (bytes: [UInt8], objects: Int, objectBytes: UInt64)
-
-    private func planned(_ link: RestorePlan.Link) async throws(ArchiveError) -> Part {
-        let reader = group.readers[link.archive]
-        if let content = try await reader.object(link.link.identity, isEncrypted: link.link.isEncrypted, link.link.source, .whole),
-            content.metadata.end == link.link.objectEnd
-        {
-            return (reader.piece(link.link, content).bytes, 1, content.metadata.objectSize)
+    /// The bytes of a range, in whatever objects an archive has them. `excluding`: archives whose bytes are known to be bad; `problems`: what was found wrong, with archives that are
+    /// not asked again. Throws the first one's error where none has the range.
+    func fetch(
+        _ range: Range<LSN>, preferring first: Int, excluding: Set<Int> = [], problems: [RestorePlan.Problem] = []
+    ) async throws(ArchiveError) -> Fetched {
+        var problems = problems
+        let bad = excluding.union(problems.map(\.archive))
+        let able = ([first] + group.readers.indices.filter { $0 != first }).filter { index in
+            !bad.contains(index) && (index == first || group.limits[index].map { $0 >= range.upperBound } ?? true)
         }
-        // A tail goes when its segment is there, and what was planned is in that.
-        return try await walked(link.range, link.archive)
+        for archive in able.filter({ !isAway($0) }) + able.filter(isAway) {
+            do throws(ArchiveError) {
+                return Fetched(try await walked(range, archive), archive: archive, problems: problems)
+            } catch {
+                problems.append(try noted(error, archive))
+            }
+        }
+        throw problems.first?.error ?? ArchiveError(.gap, "no archive has intact bytes here", lsn: range.lowerBound)
+    }
+
+    private func isAway(_ archive: Int) -> Bool { away.withLock { $0.contains(archive) } }
+
+    /// Throws where there is nothing left to be asked for.
+    private func noted(_ error: ArchiveError, _ archive: Int) throws(ArchiveError) -> RestorePlan.Problem {
+        if error.code == .cancelled { throw error }
+        if error.isOfTheStore { away.withLock { _ = $0.insert(archive) } }
+        return RestorePlan.Problem(archive: archive, error: error)
+    }
+
+    fileprivate typealias Part = (bytes: [UInt8], objects: Int, objectBytes: UInt64)
+
+    /// Nil where it is not there, or not as it was planned.
+    private func planned(_ link: RestorePlan.Link) async throws(ArchiveError) -> Part? {
+        let reader = group.readers[link.archive]
+        guard let content = try await reader.object(link.link.identity, isEncrypted: link.link.isEncrypted, link.link.source, .whole),
+            content.metadata.end == link.link.objectEnd
+        else { return nil }
+        return (reader.piece(link.link, content).bytes, 1, content.metadata.objectSize)
     }
 
     /// The bytes of a range in whatever objects an archive has it.

@@ -9,4 +9,6 @@ public enum RestoreLimits {
     /// Objects of an archive that are asked for their times while one time is looked for, beside those that the search itself needs: a clock that was set
     /// back shows itself only where somebody looks.
     public static let timeProbesMax = 64
+    /// How often a restore begins again because another writer took over while it ran: promotions are rare, and an archive in which they are not is in trouble.
+    public static let promotionsMax = 8
 }

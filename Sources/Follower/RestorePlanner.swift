@@ -4,7 +4,8 @@ import WAL
 /// Decides which objects a restore takes, without any I/O: it asks about one archive or another, and is told.
 ///
 /// At each position the archives are asked in the order of preference; the first that goes on there gives the next link. What is missing in one is taken from
-/// another, whatever their objects' limits are. Where none goes on, the plan is complete if all of them end, and fails where one breaks.
+/// another, whatever their objects' limits are. Where none goes on, the plan is complete if all of them end, and fails where one breaks. One that has ended
+/// is asked again only where the others do not go on: a copy that was made last night costs nothing for what came since.
 struct RestorePlanner: Sendable {
     /// One archive of the log.
     struct Member: Sendable {
@@ -14,6 +15,10 @@ struct RestorePlanner: Sendable {
         var chain: ArchiveChain?
         /// It cannot be asked any more.
         var isAway = false
+        /// Where it ended when it was asked last.
+        var end: LSN?
+        /// Where the last gap ends that it told of: an object may begin there.
+        var gapEnd: LSN?
 
         init(_ outline: ArchiveOutline, limit: LSN?) {
             self.outline = outline
@@ -34,8 +39,12 @@ struct RestorePlanner: Sendable {
     private var isComplete = false
     /// The archive that is asked.
     private var current = 0
+    /// Those are asked, too, that had ended before.
+    private var asksEnded = false
     /// Why archives do not go on at the position.
     private var failures: [RestorePlan.Problem] = []
+    /// Where the first archive begins that has nothing so low as the position.
+    private var laterStart: LSN?
     /// What is known of the object that was asked for last.
     private var facts: RestorePlan.Facts?
     /// A link whose facts are asked for.
@@ -61,13 +70,28 @@ struct RestorePlanner: Sendable {
                 if let ask = step() { return .ask(archive: current, ask) }
                 continue
             }
-            // One that cannot be reached may hold more, but another one that ends here is an end.
-            let isAnybodyThere = members.contains { !$0.isAway }
-            if let failure = failures.first(where: { !isAnybodyThere || !members[$0.archive].isAway })?.error {
+            if !asksEnded {
+                (asksEnded, current) = (true, 0)
+                continue
+            }
+            if let failure = whyNot() {
                 guard case .time = plan.target else { throw failure }
                 brokenBy = failure
             }
+            keepProblems()
             isComplete = true
+        }
+    }
+
+    /// Why nobody goes on at the position; nil: the log ends there.
+    private func whyNot() -> ArchiveError? {
+        // One that cannot be reached may hold more, but another one that ends here is an end.
+        let isAnybodyThere = members.contains { !$0.isAway }
+        if let failure = failures.first(where: { !isAnybodyThere || !members[$0.archive].isAway }) { return failure.error }
+        return laterStart.map { start in
+            ArchiveError(
+                .gap, "nothing is archived from here to LSN \(start), where the next archive begins", lsn: position,
+                hint: "restore what follows it with --from \(start), or what precedes it with --before \(position)")
         }
     }
 
@@ -94,16 +118,14 @@ struct RestorePlanner: Sendable {
     /// Goes on with the current archive; a question, or nil where something was decided.
     private mutating func step() -> ArchiveChain.Ask? {
         let member = members[current]
-        if member.isAway || member.limit.map({ $0 <= position }) ?? false {
+        let isDue = asksEnded ? member.end.map { $0 < position } ?? false : member.end == nil
+        if !isDue || member.isAway || member.limit.map({ $0 <= position }) ?? false {
             skip(nil)
             return nil
         }
-        guard var chain = member.chain ?? member.outline.chain(from: position, gapEnd: plan.from) else {
-            let first = member.outline.firstRecord
-            skip(
-                ArchiveError(
-                    .notFound, "the archive begins at LSN \(first): what lay below was pruned, or never archived", lsn: position,
-                    hint: "ask for LSN \(first) or above"))
+        guard var chain = member.chain ?? member.outline.chain(from: position, gapEnd: [member.gapEnd, plan.from].compactMap { $0 }.max()) else {
+            laterStart = min(laterStart ?? member.outline.firstRecord, member.outline.firstRecord)
+            skip(nil)
             return nil
         }
         do throws(ArchiveError) {
@@ -112,8 +134,12 @@ struct RestorePlanner: Sendable {
             switch step {
             case .ask(let ask): return ask
             case .link(let link): take(link)
-            case .end: skip(nil)
-            case .broken(let why): skip(why.error)
+            case .end:
+                members[current].end = position
+                skip(nil)
+            case .broken(let why):
+                if case .givenUp(let end, _) = why.reason { members[current].gapEnd = end }
+                skip(why.error)
             }
         } catch {
             skip(error)
@@ -135,11 +161,16 @@ struct RestorePlanner: Sendable {
 
     private mutating func add(_ link: RestorePlan.Link) {
         plan.links.append(link)
-        for failure in failures where !plan.problems.contains(failure) && failure.error.code != .notFound { plan.problems.append(failure) }
+        keepProblems()
+        members[current].end = nil
         position = link.range.upperBound
         isComplete = plan.target.isReached(end: position, facts: link.facts) ?? false
         for index in members.indices where members[index].chain?.position != position { members[index].chain = nil }
-        (current, failures, facts) = (0, [], nil)
+        (current, asksEnded, failures, laterStart, facts) = (0, false, [], nil, nil)
+    }
+
+    private mutating func keepProblems() {
+        for failure in failures where !plan.problems.contains(failure) { plan.problems.append(failure) }
     }
 
     /// The current archive does not go on here.

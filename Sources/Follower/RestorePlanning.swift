@@ -131,11 +131,12 @@ struct RestorePlanning {
         }
     }
 
-    /// When the archive's end, or a place near it, was durable, as a head document says.
+    /// When the archive's end, or a place near it, was all that was durable, as a head document says.
     private func lastWord(_ plan: RestorePlan) async throws(ArchiveError) -> ObjectMetadata.CommitTime? {
         guard let last = plan.links.last else { return nil }
         let epoch = last.link.source.epoch
-        guard let head = try await group.readers[last.archive].access.head(epoch), head.epoch == epoch else { return nil }
+        // Where more was durable, nobody knows since when.
+        guard let head = try await group.readers[last.archive].access.head(epoch), head.epoch == epoch, head.durable == head.archived else { return nil }
         return ObjectMetadata.CommitTime(time: head.time, lsn: min(head.archived, plan.end))
     }
 }

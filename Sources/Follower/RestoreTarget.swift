@@ -20,7 +20,8 @@ public enum RestoreTarget: Hashable, Sendable {
         case .before(let limit): end >= limit
         case .through(let lsn):
             // The record at `lsn` begins here or before, and where it ends is known when another one has begun.
-            end <= lsn ? false : facts.map { $0.records.map { $0.last > lsn } ?? false }
+            // One past the end does not count: it is of the part of the object that another epoch has taken over.
+            end <= lsn ? false : facts.map { $0.records.map { $0.last > lsn && $0.last < end } ?? false }
         }
     }
 }

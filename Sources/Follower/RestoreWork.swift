@@ -8,8 +8,10 @@ final class RestoreWork: @unchecked Sendable {
     private init(_ writer: ReplicaWriter) { self.writer = writer }
 
     /// Nil where an attempt before had completed it.
-    static func begin(_ directory: String, _ mark: ReplicaMark, _ epochs: EpochTable) throws(WALError) -> RestoreWork? {
-        switch try ReplicaWriter.begin(directory: directory, mark, epochs: epochs) {
+    static func begin(
+        _ directory: String, _ mark: ReplicaMark, _ epochs: EpochTable, _ fileSystem: any FileSystem
+    ) throws(WALError) -> RestoreWork? {
+        switch try ReplicaWriter.begin(directory: directory, mark, epochs: epochs, fileSystem: fileSystem) {
         case .complete: nil
         case .writer(let writer): RestoreWork(writer)
         }

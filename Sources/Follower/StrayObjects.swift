@@ -24,27 +24,22 @@ struct StrayObjects: CopyFeed, Sendable {
     }
 
     private mutating func collect(_ epoch: EpochName, from: LSN, _ layout: Layout) async throws(ArchiveError) {
-        let size = log.segmentSize
         var segments: [UInt64: LSN] = [:]
-        for key in try await access.list(layout.segments(epoch)) ?? [] {
-            guard let start = ObjectIdentity.start(named: key) else { continue }
-            segments[start.rawValue / size] = min(start, segments[start.rawValue / size] ?? start)
-            add(.segment, epoch, start, key, from)
+        for prefix in [layout.segments(epoch), layout.tails(epoch)] {
+            for key in try await access.list(prefix) ?? [] {
+                guard case .object(let object)? = layout.meaning(of: key) else { continue }
+                let index = object.start.rawValue / log.segmentSize
+                if object.kind == .segment {
+                    segments[index] = min(object.start, segments[index] ?? object.start)
+                } else if let segment = segments[index], segment <= object.start {
+                    // Its segment holds the same.
+                    continue
+                }
+                guard object.start >= from else { continue }
+                let identity = ObjectIdentity(logID: log.logID, archiveID: log.archiveID, epoch: epoch, kind: object.kind, start: object.start)
+                found.append((identity, key))
+            }
         }
-        for key in try await access.list(layout.tails(epoch)) ?? [] {
-            let parts = key.path.split(separator: "/")
-            guard let start = ObjectIdentity.start(named: key), let level = Int(parts[parts.count - 2]),
-                (0...ArchiveLimits.tailLevelMax).contains(level), layout.tails(epoch, level: level).path == parts.dropLast().joined(separator: "/")
-            else { continue }
-            // Its segment holds the same.
-            if let segment = segments[start.rawValue / size], segment <= start { continue }
-            add(.tail(level: level), epoch, start, key, from)
-        }
-    }
-
-    private mutating func add(_ kind: ObjectMetadata.Kind, _ epoch: EpochName, _ start: LSN, _ key: ObjectKey, _ from: LSN) {
-        guard start >= from else { return }
-        found.append((ObjectIdentity(logID: log.logID, archiveID: log.archiveID, epoch: epoch, kind: kind, start: start), key))
     }
 
     mutating func next() async throws(ArchiveError) -> CopyItem? {
@@ -63,14 +58,4 @@ struct StrayObjects: CopyFeed, Sendable {
     }
 
     mutating func vanished(at position: LSN) {}
-}
-
-extension ObjectIdentity {
-    /// The LSN in an object's name; nil for other names, which are nobody's.
-    static func start(named key: ObjectKey) -> LSN? {
-        guard let name = key.path.split(separator: "/").last, let dot = name.firstIndex(of: "."), [".zst", ".zst.enc"].contains(name[dot...]),
-            name[..<dot].utf8.count == 20, let value = UInt64(name[..<dot]), value <= ArchiveLimits.lsnMax.rawValue
-        else { return nil }
-        return LSN(value)
-    }
 }

@@ -114,7 +114,8 @@ struct TimeSearch {
     /// Once `next` has nothing more to ask.
     var result: Result {
         var entries = known.sorted { $0.key < $1.key }.flatMap(\.value)
-        if let last, last.lsn > entries.last?.lsn ?? .zero { entries.append(last) }
+        // Where nothing has come since the last time, the log was idle up to that word.
+        if let last, last.lsn > .zero, entries.last.map({ last.lsn > $0.lsn || last.lsn == $0.lsn && last.time > $0.time }) ?? true { entries.append(last) }
         guard let first = entries.first, let end = entries.last else { return .tooEarly(first: nil) }
         var found: [ObjectMetadata.CommitTime] = []
         for (entry, next) in zip(entries, entries.dropFirst()) where entry.time <= time && next.time > time { found.append(entry) }
@@ -135,7 +136,7 @@ public struct AmbiguousTime: Error, Hashable, CustomStringConvertible {
     public let candidates: [ObjectMetadata.CommitTime]
 
     public var description: String {
-        let list = candidates.map { "LSN \($0.lsn) (--at \($0.lsn.rawValue - 1))" }.joined(separator: ", ")
-        return "the clock of the machine that wrote the log was set back: it was this time when the log ended at \(list); say which one is meant with --at"
+        let list = candidates.map { "LSN \($0.lsn)" }.joined(separator: ", ")
+        return "the clock of the machine that wrote the log was set back: it was this time when the log ended at \(list); say which one is meant with --before"
     }
 }

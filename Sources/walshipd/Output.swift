@@ -25,6 +25,9 @@ struct Output: Sendable {
     /// Somebody watches: the only place for progress.
     var isTerminal: Bool { stream?.isTerminal ?? false }
 
+    /// Characters in a line of it, where that is known.
+    var columns: Int? { stream?.columns }
+
     func write(_ bytes: [UInt8]) throws(WALError) { try write(bytes.span) }
 
     func write(_ bytes: Span<UInt8>) throws(WALError) {

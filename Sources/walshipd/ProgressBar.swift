@@ -23,7 +23,7 @@ struct ProgressBar {
         guard isTerminal, total > 0 else { return }
         let now = (ContinuousClock.now - start) / .seconds(1)
         guard pace.note(done: done, seconds: now) || done == total else { return }
-        write("\r\u{1B}[K" + ProgressBar.line(verb, done: done, total: total, rate: pace.perSecond, counting: noun))
+        write("\r\u{1B}[K" + ProgressBar.line(verb, done: done, total: total, rate: pace.perSecond, counting: noun, columns: Output.error.columns ?? 80))
         isShown = true
     }
 
@@ -47,21 +47,23 @@ struct ProgressBar {
         }
     }
 
-    private static let width: UInt64 = 24
+    private static let width = 24
 
-    /// At most 79 characters for what anybody restores, so that it fits on the narrowest terminal.
-    static func line(_ verb: String, done: UInt64, total: UInt64, rate: Double?, counting noun: String? = nil) -> String {
+    /// Shorter than a terminal's line of so many characters, so that it is never wrapped: 79 are enough for all that anybody restores; on a narrower one the bar shrinks, and goes, and
+    /// at last what is at the end.
+    static func line(_ verb: String, done: UInt64, total: UInt64, rate: Double?, counting noun: String? = nil, columns: Int = 80) -> String {
         let done = min(done, total)
         // Of totals near 2⁶², a hundredfold still fits when it is divided first.
-        let percent = total < 1 << 56 ? done * 100 / total : done / (total / 100)
-        let filled = Int(min(width, percent * width / 100))
-        let bar = String(repeating: "#", count: filled) + String(repeating: ".", count: Int(width) - filled)
-        var text = "\(verb) [\(bar)] \(percent) % of \(noun.map { "\(total) \($0)" } ?? size(total))"
+        let percent = total < 1 << 56 ? done * 100 / total : min(100, done / (total / 100))
+        var text = "\(percent) % of \(noun.map { "\(total) \($0)" } ?? size(total))"
         if let rate, rate >= 1 {
             let whole = UInt64(min(rate, 1e15))
             text += ", \(noun == nil ? size(whole) : "\(whole)")/s, \(time(Double(total - done) / rate)) left"
         }
-        return text
+        let width = min(width, columns - 1 - (verb.count + text.count + 4))
+        guard width >= 4 else { return String("\(verb) \(text)".prefix(max(0, columns - 1))) }
+        let filled = Int(percent) * width / 100
+        return "\(verb) [\(String(repeating: "#", count: filled))\(String(repeating: ".", count: width - filled))] \(text)"
     }
 
     /// Decimal units, three or four digits.

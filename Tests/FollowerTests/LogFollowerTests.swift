@@ -124,6 +124,30 @@ import WAL
         }
     }
 
+    /// Killed while it made its replica, at any place: what had come to the disk is not fetched again, and nothing has to be removed by hand.
+    @Test func aFollowerKilledWhileItMakesItsReplicaGoesOn() async throws {
+        try await withArchive(count: 300) { directory, builder, store in
+            try await builder.ship()
+            let end = try builder.reader.durableLSN
+            let segments = (0..<6).map { builder.layout.segment(builder.epoch, start: LSN(UInt64($0) * 4096)) }
+            let bytes = try #require(store.contents[segments[5]])
+            // As kill -9 leaves it: a mark, and whole segments that are synced.
+            store.plant(segments[5], [0])
+            await #expect(throws: RestoreError.self) { try await Restore(try await SampleArchive.open(store)).run(into: "\(directory)/replica") }
+            store.plant(segments[5], bytes)
+            for key in segments[..<5] { store.plant(key, [0]) }
+            let first = follower(store, to: .replica(directory: "\(directory)/replica"))
+            try await following(first) { try await reaches(first, end) }
+            try expectSame("\(directory)/replica", "\(directory)/log")
+            // Killed between the control file and the end of the mark.
+            let mark = ReplicaMark(logID: builder.reader.logID, segmentSize: 4096, head: .zero, end: .everything, synced: .zero)
+            try Data(mark.encode()).write(to: URL(filePath: "\(directory)/replica/\(ReplicaMark.fileName)"))
+            let second = follower(store, to: .replica(directory: "\(directory)/replica"))
+            try await following(second) { try await reaches(second, end) }
+            try expectSame("\(directory)/replica", "\(directory)/log")
+        }
+    }
+
     /// Ended again and again, at any moment; each time it goes on.
     @Test func aFollowerThatIsEndedAnywhereGoesOn() async throws {
         try await withArchive(count: 300) { directory, builder, store in

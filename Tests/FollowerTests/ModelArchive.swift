@@ -31,6 +31,11 @@ struct ModelArchive {
     var heads: [UInt64: UInt64] = [:]
     var canList = true
     var floor: UInt64 = 0
+    /// The first record, where the floor lies inside its object.
+    var record: UInt64?
+    /// From where on objects are encrypted, and those that are, whatever that says.
+    var encryptedFrom: UInt64?
+    var sealed: Set<Object> = []
     var archive: UInt64 = 1
 
     static func name(_ epoch: UInt64) -> EpochName { EpochName(number: epoch, id: EpochID(rawValue: 100 + epoch)) }
@@ -43,16 +48,18 @@ struct ModelArchive {
         let line = try! EpochLine(document, key: ObjectKey("x"))
         return ArchiveOutline(
             layout: Layout(log: LogName("orders")!), logID: Self.log, archiveID: ArchiveID(high: archive, low: 0), segmentSize: Self.segmentSize,
-            line: line, firstObject: max(line.start, LSN(floor)), firstRecord: max(line.start, LSN(floor)))
+            line: line, firstObject: max(line.start, LSN(floor)), firstRecord: max(line.start, LSN(record ?? floor)))
     }
 
     func answer(_ ask: ArchiveChain.Ask) -> ArchiveChain.Answer {
         let (epoch, position) = (ask.source.epoch.number, ask.position.rawValue)
         switch ask.about {
-        case .object(let identity, _):
-            let found = objects.first { $0.epoch == epoch && $0.kind == identity.kind && $0.range.lowerBound == identity.start.rawValue }
+        case .object(let identity, let isEncrypted):
+            let found = objects.first {
+                $0.epoch == epoch && $0.kind == identity.kind && $0.range.lowerBound == identity.start.rawValue && sealed.contains($0) == isEncrypted
+            }
             return found.map { .object(end: LSN($0.range.upperBound)) } ?? .nothing
-        case .names: return .names(.plain)
+        case .names: return .names(ObjectNaming(encryptedFrom: encryptedFrom.map { LSN($0) }))
         case .gap:
             let gap = gaps[epoch]?.first { $0.lowerBound == position }
             return gap.map { .gap(end: LSN($0.upperBound), reason: "given up") } ?? .nothing
@@ -80,6 +87,10 @@ struct ModelArchive {
     }
 
     func chain(from start: UInt64) -> (parts: [Part], outcome: Outcome) {
+        // Under another name than the rule says it is nobody's.
+        let objects = objects.filter { object in
+            encryptedFrom.map { object.range.lowerBound < $0 || sealed.contains(object) } ?? !sealed.contains(object)
+        }
         var parts: [Part] = []
         var position = start
         while true {
@@ -98,6 +109,21 @@ struct ModelArchive {
             parts.append(Part(object: found, range: position..<end))
             position = end
         }
+    }
+
+    /// Where the object ends that holds a position and that a reader comes to, also where that lies inside of it; nil where none does.
+    func end(ofWhatHolds position: UInt64) -> UInt64? {
+        guard let index = epochs.lastIndex(where: { $0.start.map { $0 <= position } ?? false }), let begin = epochs[index].start else { return nil }
+        let own = objects.filter { $0.epoch == UInt64(index + 1) }
+        let clip = epochs[(index + 1)...].compactMap(\.start).min() ?? .max
+        if let segment = own.first(where: { $0.level == nil && $0.range.contains(position) }) { return min(segment.range.upperBound, clip) }
+        func tail(_ start: UInt64) -> UInt64? { own.filter { $0.level != nil && $0.range.lowerBound == start }.max { $0.level! < $1.level! }?.range.upperBound }
+        var walked = max(position / Self.segmentSize * Self.segmentSize, begin)
+        while walked < position, let end = tail(walked) {
+            if end > position { return min(end, clip) }
+            walked = end
+        }
+        return tail(position).map { min($0, clip) }
     }
 
     private func stop(_ position: UInt64, _ epoch: UInt64, _ clip: UInt64?) -> Outcome {

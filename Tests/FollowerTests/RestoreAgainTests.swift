@@ -1,9 +1,11 @@
 import Archive
-import Follower
 import Foundation
 import TestSupport
 import Testing
+import Synchronization
 import WAL
+
+@testable import Follower
 
 /// Restores that fail on the way, and are run again.
 @Suite struct RestoreAgainTests {
@@ -50,6 +52,54 @@ import WAL
         }
     }
 
+    /// An attempt that was to have everything, gone on with to less: of what it left only that part counts, and the rest is cut off.
+    @Test func aRestoreThatIsGoneOnWithToLessCountsNoMoreThanItHas() async throws {
+        let store = MemoryObjectStore()
+        try await withArchive(store) { directory, records, builder in
+            let key = builder.layout.segment(builder.epoch, start: LSN(5 * 4096))
+            let bytes = try #require(store.contents[key])
+            for target in [RestoreTarget.before(LSN(4096)), .through(records[3].lsn), .before(LSN(5 * 4096)), .everything] {
+                store.plant(key, [0])
+                await #expect(throws: RestoreError.self) { try await Restore(try await SampleArchive.open(store)).run(into: "\(directory)/restored") }
+                store.plant(key, bytes)
+                var last = Restore.Progress(done: 0, total: 0)
+                let summary = try await Restore(try await SampleArchive.open(store), target: target).run(into: "\(directory)/restored", progress: { last = $0 })
+                #expect(summary.resumed > 0 && summary.resumed <= summary.bytes && last.done == last.total, "\(target): \(summary), \(last)")
+                let found = try SampleArchive.records("\(directory)/restored")
+                #expect(found.count == Int(summary.records) && SampleArchive.isSame(found, Array(records[..<found.count])), "\(target)")
+                try FileManager.default.removeItem(atPath: "\(directory)/restored")
+            }
+        }
+    }
+
+    /// On a machine without space: said, kept, and gone on from.
+    @Test func aFullDiskIsSaidAndGoneOnFromWhenThereIsSpace() async throws {
+        let store = MemoryObjectStore()
+        try await withArchive(store) { _, records, builder in
+            for free in stride(from: 0, through: 90_000, by: 15_000) {
+                let machine = SimulatedFileSystem()
+                machine.setFreeSpace(free)
+                var kept: LSN?
+                do {
+                    _ = try await Restore(try await SampleArchive.open(store)).run(into: "/restored", on: machine)
+                    Issue.record("\(free) bytes were enough")
+                } catch let error as RestoreError {
+                    #expect({ if case .noSpace? = error.cause as? WALError { true } else { false } }(), "\(error)")
+                    if case .kept(let lsn) = error.remains { kept = lsn }
+                } catch {
+                    #expect({ if case .noSpace? = error as? WALError { true } else { false } }(), "\(error)")
+                }
+                #expect(try machine.status("/restored/control") == nil)
+                machine.setFreeSpace(nil)
+                let summary = try await Restore(try await SampleArchive.open(store)).run(into: "/restored", on: machine)
+                #expect(summary.records == UInt64(records.count) && LSN(summary.resumed) == kept ?? .zero, "\(free): \(summary)")
+                let reader = try LogReader.open(directory: "/restored", fileSystem: machine, time: LinuxTimeSource())
+                defer { reader.close() }
+                #expect(try reader.iter().map { try $0.get().lsn } == records.map(\.lsn))
+            }
+        }
+    }
+
     @Test func anotherLogIsNotMixedIn() async throws {
         let (store, other) = (MemoryObjectStore(), MemoryObjectStore())
         try await withArchive(other) { _, _, _ in }
@@ -81,6 +131,99 @@ import WAL
                 }
                 store.plant(key, bytes)
             }
+        }
+    }
+
+    /// An archive that was begun under the second epoch knows nothing of the first. Whichever is named first, both are one history.
+    @Test func archivesThatBeganUnderDifferentEpochsAreOneHistoryInAnyOrder() async throws {
+        let (first, second) = (MemoryObjectStore(), MemoryObjectStore())
+        try await withArchive(first, count: 100) { directory, _, _ in
+            try await SampleArchive.restore(first, into: "\(directory)/second")
+            try await promote("\(directory)/second", first)
+            let records = try SampleArchive.write("\(directory)/second", count: 200, seed: 2, segmentSize: nil)
+            let whole = try await ArchiveBuilder(store: first, directory: "\(directory)/second")
+            try await whole.ship()
+            let late = try await ArchiveBuilder(store: second, directory: "\(directory)/second", start: whole.epochStart, id: 77)
+            try await late.put(
+                StartDocument(parent: nil, epochs: [.init(epoch: late.epoch, fork: late.epochStart, start: late.epochStart)]), late.layout.start(2))
+            try await late.ship(tailBytes: 333)
+            // What only the second one has.
+            let key = whole.layout.segment(whole.epoch, start: LSN((whole.epochStart.rawValue / 4096 + 2) * 4096))
+            #expect(first.contents[key] != nil)
+            first.plant(key, nil)
+            for stores in [[first, second], [second, first]] {
+                var readers: [ArchiveReader] = []
+                for store in stores { readers.append(try await SampleArchive.open(store)) }
+                let summary = try await Restore(try ArchiveGroup(readers)).run(into: "\(directory)/restored")
+                #expect(try isWhole(directory, records) && summary.head == .zero)
+                let restored = try LogReader.open(directory: "\(directory)/restored")
+                #expect(try restored.epochs == whole.reader.epochs)
+                restored.close()
+                try FileManager.default.removeItem(atPath: "\(directory)/restored")
+            }
+        }
+    }
+
+    @discardableResult
+    private func promote(_ directory: String, _ store: MemoryObjectStore, fork: LSN? = nil) async throws -> Promotion.Outcome {
+        try await Promotion(
+            directory: directory, destinations: [.init(store: store, log: SampleArchive.name)], fork: fork, host: "test",
+            patience: { SampleArchive.NoPatience() }, settle: 0, sleep: { _ in }, now: { 1 }
+        ).run()
+    }
+
+    /// The archive was opened before another writer took over, and left behind what the old one had archived past the fork: that is no part of what is restored.
+    @Test(arguments: [20, 300]) func aRestoreBesideAPromotionHasTheLineThatGoesOn(count: Int) async throws {
+        let store = MemoryObjectStore()
+        try await withArchive(store, count: count) { directory, _, builder in
+            let fork = try builder.reader.durableLSN
+            try await SampleArchive.restore(store, into: "\(directory)/second")
+            _ = try SampleArchive.write("\(directory)/log", count: 200, seed: 3)
+            try await builder.ship()
+            let before = Restore(try await SampleArchive.open(store))
+            let upToTheFork = Restore(try await SampleArchive.open(store), target: .before(fork))
+            #expect(try await before.plan().end > fork)
+            try await promote("\(directory)/second", store, fork: fork)
+            let records = try SampleArchive.write("\(directory)/second", count: 100, seed: 2, segmentSize: nil)
+            try await ArchiveBuilder(store: store, directory: "\(directory)/second").ship()
+            let summary = try await before.run(into: "\(directory)/restored")
+            #expect(try isWhole(directory, records) && summary.records == UInt64(records.count))
+            let gets = store.count(of: .get)
+            #expect(try await upToTheFork.run(into: "\(directory)/below").end == fork)
+            #expect(store.count(of: .get) - gets < 40, "it was not begun again")
+        }
+    }
+
+    /// While a restore is planned, or runs, the open segment is closed, and its tails go: the segment is fetched once, not once for each of them.
+    @Test(arguments: [true, false]) func tailsThatMadeWayForTheirSegmentCostItOnce(whilePlanned: Bool) async throws {
+        let store = MemoryObjectStore()
+        try await withTemporaryDirectory { directory in
+            let records = try SampleArchive.write("\(directory)/log", count: 200)
+            let builder = try await ArchiveBuilder(store: store, directory: "\(directory)/log")
+            let end = try builder.reader.durableLSN
+            let checkpoint = try await builder.shipSegments(upTo: end)
+            // The last closed segment as it was before it was closed.
+            let open = LSN(checkpoint.rawValue - 4096)
+            let segment = builder.layout.segment(builder.epoch, start: open)
+            let bytes = try #require(store.contents[segment])
+            store.plant(segment, nil)
+            try await builder.shipTails(from: open, to: checkpoint, bytes: 100)
+            try await builder.head(archived: checkpoint, checkpoint: open)
+            let tails = store.contents.keys.filter { $0.path.contains("/tail/") }
+            let fetched = Mutex<[ObjectKey: Int]>([:])
+            let first = builder.layout.segment(builder.epoch, start: .zero)
+            let watched = WatchedStore(store) { (_, _, key) throws(ArchiveError) in
+                fetched.withLock { $0[key, default: 0] += 1 }
+                guard whilePlanned ? key.path.contains("/tail/") && key.path.hasSuffix(".zst") : key == first else { return }
+                store.plant(segment, bytes)
+                for tail in tails { store.plant(tail, nil) }
+            }
+            let summary = try await Restore(try await SampleArchive.open(watched)).run(into: "\(directory)/restored")
+            #expect(summary.end <= checkpoint && summary.end.distance(from: open) > 3000)
+            let restored = try SampleArchive.records("\(directory)/restored")
+            #expect(SampleArchive.isSame(restored, Array(records[..<restored.count])))
+            // Where it is found while planning, its beginning says where it ends.
+            #expect(fetched.withLock { $0[segment] } == (whilePlanned ? 2 : 1) && tails.count > 40)
         }
     }
 
@@ -117,6 +260,20 @@ import WAL
         try await withArchive(store) { _, _, _ in
             let readers = [try await SampleArchive.open(store), try await SampleArchive.open(other)]
             #expect { try ArchiveGroup(readers) } throws: { ($0 as? ArchiveError)?.code == .diverged }
+        }
+    }
+
+    /// Where something is missing, what precedes it can be had: all of it, by the words of the error.
+    @Test func whatPrecedesAMissingObjectIsRestoredAsTheErrorSays() async throws {
+        let store = MemoryObjectStore()
+        try await withArchive(store) { directory, records, builder in
+            store.plant(builder.layout.segment(builder.epoch, start: LSN(8192)), nil)
+            let reader = try await SampleArchive.open(store)
+            let error = await #expect(throws: ArchiveError.self) { try await Restore(reader).run(into: "\(directory)/restored") }
+            #expect(error?.hint?.contains("--before 8192") == true, "\(String(describing: error))")
+            let summary = try await Restore(reader, target: .before(LSN(8192))).run(into: "\(directory)/restored")
+            let whole = zip(records, records.dropFirst()).filter { $1.lsn <= LSN(8192) }.map(\.0)
+            #expect(try isWhole(directory, whole) && summary.end <= LSN(8192))
         }
     }
 
@@ -163,7 +320,7 @@ import WAL
             let reader = try await SampleArchive.open(store)
             let error = await #expect(throws: AmbiguousTime.self) { try await Restore(reader, target: .time(107 * 1_000_000_000)).plan() }
             #expect(error?.candidates.map(\.lsn) == [LSN(8 * 4096), LSN(13 * 4096)])
-            #expect(error?.description.contains("--at \(8 * 4096 - 1)") == true)
+            #expect(error?.description.contains("LSN \(8 * 4096), LSN \(13 * 4096); say which one is meant with --before") == true)
         }
     }
 }

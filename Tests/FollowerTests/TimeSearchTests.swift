@@ -69,6 +69,19 @@ import WAL
         #expect(search(6000 * 1_000_000_000, objects, last: Time(time: 6000 * 1_000_000_000, lsn: LSN(7_000_000))).0 == .found(LSN(7_000_000)))
     }
 
+    /// A head that was written later, and knows of nothing more, says how the log was until then.
+    @Test func upToTheLastWordOfAnIdleLogItsEndIsTheAnswer() {
+        let objects = [[Time(time: 10, lsn: LSN(100))], [Time(time: 20, lsn: LSN(200))]]
+        let word = Time(time: 50, lsn: LSN(200))
+        for time in [20, 21, 49, 50] as [UInt64] { #expect(search(time, objects, last: word).0 == .found(LSN(200)), "at \(time)") }
+        #expect(search(51, objects, last: word).0 == .tooLate(last: word))
+        #expect(search(15, objects, last: word).0 == .found(LSN(100)))
+        // One that is older than what the objects say adds nothing.
+        for old in [Time(time: 15, lsn: LSN(200)), Time(time: 90, lsn: LSN(150))] {
+            #expect(search(21, objects, last: old).0 == .tooLate(last: objects[1][0]))
+        }
+    }
+
     /// The clock was set back by an hour in the middle of a day.
     @Test func aStepOfTheClockIsNoticedAndEachMomentIsListed() {
         let objects: [[Time]] = (0..<1440).map { (minute: Int) -> [Time] in
@@ -81,6 +94,23 @@ import WAL
         for minute in [0, 100, 600, 659, 721, 1000, 1379] as [UInt64] {
             let index = minute < 660 ? Int(minute) : Int(minute) + 60
             #expect(search(minute * 60, objects).0 == .found(objects[index][0].lsn), "minute \(minute)")
+        }
+    }
+
+    /// The clock was set back by any amount anywhere, in a log that grew at a steady pace.
+    @Test func aStepOfTheClockIsNoticedWhereverItIsAndHoweverSmall() {
+        var generator = SeededGenerator(seed: 11)
+        for round in 0..<400 {
+            let count = Int.random(in: 50...2000, using: &generator)
+            let place = Int.random(in: 1..<count, using: &generator)
+            let size = Int.random(in: 1...place, using: &generator)
+            let objects: [[Time]] = (0..<count).map { (index: Int) -> [Time] in
+                [Time(time: UInt64(10_000 + index - (index < place ? 0 : size)), lsn: LSN(UInt64(index + 1) * 100))]
+            }
+            let time = UInt64(10_000 + Int.random(in: max(0, place - size - 2)...min(count - 1, place + 2), using: &generator))
+            let (result, asked) = search(time, objects)
+            #expect(result == expected(time, objects), "seed 11, round \(round): \(count) objects, \(size) back at \(place), time \(time)")
+            #expect(asked <= 2 * 11 + 2 * 11 + RestoreLimits.timeProbesMax, "\(asked)")
         }
     }
 

@@ -18,8 +18,12 @@ import Testing
         for total in [1, 999, 1000, 1 << 30, 1 << 56, 1 << 62] as [UInt64] {
             for done in [0, total / 3, total, total + 5] {
                 for rate in [nil, 0, 0.5, 1, 999.6, 1e9, 1e18, .infinity] as [Double?] {
-                    let line = ProgressBar.line("restoring", done: done, total: total, rate: rate)
-                    #expect(line.count <= 79, "\(line)")
+                    for columns in [80, 200, 60, 45, 30, 10, 1] {
+                        let line = ProgressBar.line("restoring", done: done, total: total, rate: rate, columns: columns)
+                        #expect(line.count <= min(79, columns - 1), "\(line)")
+                        #expect(columns < 20 || line.contains(" % of ") && !line.contains("-"), "\(line)")
+                        #expect(done < total || columns < 20 || line.contains(" 100 % "), "\(line)")
+                    }
                 }
             }
         }

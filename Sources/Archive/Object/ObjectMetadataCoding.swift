@@ -96,6 +96,8 @@ extension ObjectMetadata {
         let end = LSN(reader.u64())
         let records = try ObjectMetadata.records(first: reader.u64(), last: reader.u64(), count: reader.u64())
         let objectSize = reader.u64()
+        // Also where only the beginning was fetched, and the rest cannot be counted: sizes are summed.
+        guard objectSize <= UInt64(ArchiveLimits.objectSizeMax) else { throw .damaged("a size of \(objectSize) bytes, more than any object") }
         let checksum = reader.u32()
         reader.skip(4)  // checksum of the metadata
         let rawDigest = RawDigest(high: reader.u64BigEndian(), low: reader.u64BigEndian())

@@ -263,15 +263,12 @@ package final class ReplicaWriter {
         try fileSystem.syncDirectory(paths.directory)
         // An epoch that begins past the end is not part of this log's history.
         let kept = EpochTable(epochs.epochs.filter { $0.start <= end }) ?? epochs
-        let needed = kept.entries(neededFor: head)
-        guard needed.count <= FormatLimits.epochsInPlace else {
-            throw .encoding(reason: "\(needed.count) epochs above the head, more than \(FormatLimits.epochsInPlace)")
-        }
         try ControlFile.create(
             paths, fileSystem, identity: IdentityPage(logID: mark.logID, segmentSize: mark.segmentSize, created: time.now()),
             facts: Facts(
                 generation: 0, logID: mark.logID, head: head, floor: end,
-                maxRecordSize: max(maxRecordSize, stream.longestRecord), isReplica: true, controlInode: 0, epochs: needed))
+                maxRecordSize: max(maxRecordSize, stream.longestRecord), isReplica: true, controlInode: 0, epochs: kept.epochs),
+            epochs: kept)
         try fileSystem.unlink(paths.replicaMark)
         try fileSystem.syncDirectory(paths.directory)
         close()
@@ -303,7 +300,7 @@ package final class ReplicaWriter {
         // First, so that nothing that is no longer whole is taken for a log.
         try fileSystem.unlink(paths.control)
         for name in try fileSystem.list(paths.directory)
-        where SegmentName(fileName: name) != nil || name.hasSuffix(".tmp") {
+        where SegmentName(fileName: name) != nil || EpochFile.generation(ofName: name) != nil || name.hasSuffix(".tmp") {
             try fileSystem.unlink(paths.directory + "/" + name)
         }
         for path in [paths.replicaMark, paths.maintenance, paths.lock] { try fileSystem.unlink(path) }

@@ -12,6 +12,14 @@ package enum StandardStream: Int32, Sendable {
     /// isatty(3): somebody watches.
     package var isTerminal: Bool { isatty(rawValue) == 1 }
 
+    /// How many characters a line of the terminal has; nil where that is not known, or nobody watches. ioctl(2), TIOCGWINSZ.
+    package var columns: Int? {
+        var size = winsize()
+        // SAFETY: the call fills the structure, and keeps no pointer to it.
+        guard unsafe ioctl(rawValue, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return nil }
+        return Int(size.ws_col)
+    }
+
     private var name: String {
         switch self {
         case .output: "standard output"

@@ -14,7 +14,8 @@ struct RestoreCommand: AsyncParsableCommand {
             The restored log is a replica: it can be read, and written after `walshipd promote`.
 
             With --at, every record whose LSN is at or below the given one is restored, the record at that LSN included; a batch is restored only \
-            if its last record is. With --at-time, what was durable at that time, by the clock of the machine that wrote it, to a second. \
+            if its last record is. With --before, what ends at or below the given LSN: all that precedes a gap, say. \
+            With --at-time, what was durable at that time, by the clock of the machine that wrote it, to a second. \
             Without, all that is archived, up to the last whole record or batch. A gap (a range that was given up) is not crossed: \
             with --from, the restored log begins after it.
 
@@ -42,6 +43,9 @@ struct RestoreCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("The LSN of the last record to restore.", valueName: "lsn"), transform: LSNText.parse)
     var at: LSN?
 
+    @Option(help: ArgumentHelp("Restore the records, and batches, that end at or below this LSN.", valueName: "lsn"), transform: LSNText.parse)
+    var before: LSN?
+
     @Option(
         help: ArgumentHelp("Restore what was durable at this time, like 2026-11-23T14:05:00Z.", valueName: "time"), transform: InstantText.parse)
     var atTime: UInt64?
@@ -64,7 +68,9 @@ struct RestoreCommand: AsyncParsableCommand {
         if archive.isEmpty { throw ValidationError("--archive is missing; name the archive to restore from") }
         if to == nil && !plan { throw ValidationError("--to is missing; name the directory to restore into, or ask for --plan") }
         if to == "" { throw ValidationError("--to is empty; name the directory to restore into") }
-        if at != nil && atTime != nil { throw ValidationError("--at and --at-time say two different ends; leave one out") }
+        if [at != nil, before != nil, atTime != nil].count(where: { $0 }) > 1 {
+            throw ValidationError("--at, --before and --at-time say different ends; leave all but one out")
+        }
         if json && !plan { throw ValidationError("--json is the form of a plan; ask for --plan, too") }
         guard (1...RestoreLimits.downloadsMax).contains(downloads) else {
             throw ValidationError("--downloads is \(downloads); set it between 1 and \(RestoreLimits.downloadsMax)")
@@ -73,7 +79,7 @@ struct RestoreCommand: AsyncParsableCommand {
 
     mutating func run() async throws {
         let group = try await archives()
-        let target: RestoreTarget = at.map { .through($0) } ?? atTime.map { .time($0) } ?? .everything
+        let target: RestoreTarget = at.map { .through($0) } ?? before.map { .before($0) } ?? atTime.map { .time($0) } ?? .everything
         let restore = Restore(group, target: target, from: from, downloads: downloads)
         let names = group.readers.map(\.name)
         if plan { return try print(try await restore.plan(), names) }

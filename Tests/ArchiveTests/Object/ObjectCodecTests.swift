@@ -108,6 +108,7 @@ import WAL
         ("first record outside", 88, 1, "do not begin inside"), ("no first record", 88, .max, "records from"),
         ("last record outside", 96, 8192, "do not begin inside"), ("too many records", 104, 1 << 60, "cannot begin"),
         ("no records", 104, 0, "0 records"), ("one record", 104, 1, "1 records"), ("object size", 112, 7, "the metadata says 7"),
+        ("object larger than any", 112, .max, "more than any object"),
         ("raw digest", 128, 1, "digest"), ("key id", 160, 1, "reserved"), ("salt", 200, 1, "reserved"),
         ("epoch start", 208, 4097, "its epoch begins"), ("reserved", 216, 1, "reserved"), ("reserved", 232, 1, "reserved"),
         ("ancestry count", 224, 3 | 2 << 32, "counts say"), ("time count", 224, 2 | 1 << 32, "counts say"),

@@ -24,6 +24,23 @@ import TestSupport
             try log.close()
         }
 
+        /// Of more writers than the facts name.
+        init(epochs count: Int) throws {
+            let log = try fixture.open()
+            for number in 0..<count {
+                let kept = try log.append(sampleRecord(number, count: 20))
+                try log.append(sampleRecord(number, count: 30))
+                try log.sync()
+                try log.truncateAfter(kept)
+            }
+            lsns = try log.records().map(\.lsn)
+            (logID, epochs) = (log.logID, log.epochs)
+            let reader = try LogReader.open(directory: "/log", fileSystem: fixture.machine, time: SimulatedTimeSource())
+            bytes = try reader.verifiedRange(.zero..<log.endLSN).bytes
+            reader.close()
+            try log.close()
+        }
+
         func mark(_ end: ReplicaStream.End = .everything) -> ReplicaMark {
             ReplicaMark(logID: logID, segmentSize: ReplicaWriterTests.segmentSize, head: .zero, end: end, synced: .zero)
         }
@@ -110,6 +127,27 @@ import TestSupport
                 }
             }
         }
+    }
+
+    /// A log that was cut off again and again has a history that its facts alone do not hold.
+    @Test func aLogOfManyWritersIsRestored() throws {
+        let original = try Original(epochs: 300)
+        #expect(original.epochs.epochs.count == 301)
+        let machine = SimulatedFileSystem()
+        try original.restore(machine)
+        try original.check(machine, "300 writers")
+        let log = try LogFixture(machine, directory: "/restored").open()
+        #expect(log.epochs == original.epochs)
+        try log.close()
+        // What was made for it goes with what is given up.
+        let failing = SimulatedFileSystem()
+        failing.inject(SimulatedFault(.rename, on: "/restored/control*", first: 1, count: 1, errno: 5))
+        let writer = try #require(try original.begin(failing))
+        try writer.write(original.bytes)
+        #expect(throws: WALError.self) { try writer.finish() }
+        #expect(try failing.list("/restored").contains { EpochFile.generation(ofName: $0) != nil })
+        try writer.abandon()
+        #expect(try failing.status("/restored") == nil || failing.list("/restored").isEmpty)
     }
 
     /// A failed sync leaves pages that look clean: they are written anew, not believed.

@@ -62,15 +62,18 @@ final class ControlFile: Sendable {
         }
     }
 
-    /// Writes a new control file beside its place, syncs it, renames it and syncs the directory: the log exists on return, durably.
-    static func create(_ paths: LogPaths, _ fileSystem: any FileSystem, identity: IdentityPage, facts: Facts) throws(WALError) {
+    /// Writes a new control file beside its place, syncs it, renames it and syncs the directory: the log exists on return, durably. `epochs` is the whole history; what does not
+    /// fit into the facts goes to a file of its own first.
+    static func create(
+        _ paths: LogPaths, _ fileSystem: any FileSystem, identity: IdentityPage, facts: Facts, epochs: EpochTable
+    ) throws(WALError) {
+        var facts = try arrange(facts, epochs: epochs, paths, fileSystem).facts
         let temporary = paths.control + ".tmp"
         try fileSystem.unlink(temporary)
         let file = try fileSystem.open(temporary, .createNew)
         defer { file.close() }
         try file.allocate(offset: 0, length: size(identity))
         try file.write(identity.encode(), at: 0)
-        var facts = facts
         facts.controlInode = try file.status().inode
         for _ in 0..<2 {
             facts.generation += 1
@@ -156,6 +159,12 @@ final class ControlFile: Sendable {
 
     /// The first half of `writeFacts`, which may fail for lack of space and changes nothing that is in effect.
     func arrange(_ facts: Facts, epochs: EpochTable) throws(WALError) -> ArrangedFacts {
+        try ControlFile.arrange(facts, epochs: epochs, paths, fileSystem)
+    }
+
+    private static func arrange(
+        _ facts: Facts, epochs: EpochTable, _ paths: LogPaths, _ fileSystem: any FileSystem
+    ) throws(WALError) -> ArrangedFacts {
         var facts = facts
         let needed = epochs.entries(neededFor: facts.head)
         let inPlace = Array(needed.suffix(FormatLimits.epochsInPlace))
@@ -168,8 +177,7 @@ final class ControlFile: Sendable {
         facts.epochsFile = nil
         if !older.isEmpty {
             let generation = facts.generation + 1
-            let epochFile = EpochFile(generation: generation, logID: identity.logID, epochs: older)
-            try writeEpochFile(epochFile)
+            try write(EpochFile(generation: generation, logID: facts.logID, epochs: older), paths, fileSystem)
             facts.epochsFile = generation
         }
         return ArrangedFacts(facts: facts, oldFile: oldFile)
@@ -188,7 +196,7 @@ final class ControlFile: Sendable {
         return facts
     }
 
-    private func writeEpochFile(_ epochs: EpochFile) throws(WALError) {
+    private static func write(_ epochs: EpochFile, _ paths: LogPaths, _ fileSystem: any FileSystem) throws(WALError) {
         let path = paths.epochs(epochs.generation)
         let temporary = path + ".tmp"
         try fileSystem.unlink(temporary)

@@ -99,7 +99,7 @@ struct LogOpener {
         if case .directory = kind { try fileSystem.syncEntry(ofDirectory: paths.directory) }
         var generator = SystemRandomNumberGenerator()
         let identity = IdentityPage(logID: .random(using: &generator), segmentSize: segmentSize, created: time.now())
-        let epoch = Epoch(number: 1, id: .random(using: &generator), start: .zero)
+        guard let epochs = EpochTable([Epoch(number: 1, id: .random(using: &generator), start: .zero)]) else { preconditionFailure("a first epoch is a history") }
         if let file = paths.singleFile, try fileSystem.status(file) == nil {
             try fileSystem.open(file, .createNew).close()
             // Never a control file without the log that it speaks of.
@@ -109,7 +109,8 @@ struct LogOpener {
             paths, fileSystem, identity: identity,
             facts: Facts(
                 generation: 0, logID: identity.logID, head: .zero, floor: .zero, maxRecordSize: maxRecordSize,
-                controlInode: 0, epochs: [epoch]))
+                controlInode: 0, epochs: epochs.epochs),
+            epochs: epochs)
     }
 
     /// Reads identity and facts and asks the admission table. Changes nothing.

@@ -21,7 +21,7 @@ final class RestoreScreen {
     func note(_ problem: RestorePlan.Problem) { say(RestoreScreen.words(problem, names)) }
 
     static func words(_ problem: RestorePlan.Problem, _ names: [String]) -> String {
-        "walshipd restore: taken from another archive than \(names[problem.archive]): \(problem.error)"
+        "walshipd restore: not had from \(names[problem.archive]): \(problem.error)"
     }
 
     func clear() { bar.clear() }
