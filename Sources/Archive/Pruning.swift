@@ -3,7 +3,8 @@ public import WAL
 /// Removes the beginning of an archive: raises floor.json first, then deletes what lies wholly below, oldest first.
 ///
 /// A reader that stands below the new floor is told that it was pruned; one that stands above it does not notice. What a crash leaves is removed by the
-/// next run. Not more than one at a time on one archive: floor.json is read and written, and stores have no exchange. Safe from any task.
+/// next run. One at a time does it: floor.json is read and written, and stores have no exchange. Should two do it nevertheless, the higher floor is written again by
+/// whoever sees that it was lowered, before anything else is deleted. Safe from any task.
 public struct Pruning: Sendable {
     /// What is not needed any more.
     public enum Request: Hashable, Sendable {
@@ -54,6 +55,7 @@ public struct Pruning: Sendable {
     /// Oldest first; the last one is the epoch that is written now.
     let line: [Place]
     let claims: Claims
+    let keys: KeyRing
     let now: @Sendable () -> UInt64
     let patience: @Sendable () -> any RetryWait
 
@@ -61,9 +63,9 @@ public struct Pruning: Sendable {
     private static let emptyWindowsMax = 64
     private var size: UInt64 { log.segmentSize }
 
-    /// `line` are the epochs with a start in this archive. `now`: nanoseconds since 1970-01-01 UTC.
+    /// `line` are the epochs with a start in this archive. `keys` are needed only for a request by LSN, see `plan`. `now`: nanoseconds since 1970-01-01 UTC.
     public init(
-        store: any ObjectStore, layout: Layout, log: LogDocument, line: [Place], claims: Claims, now: @escaping @Sendable () -> UInt64,
+        store: any ObjectStore, layout: Layout, log: LogDocument, line: [Place], claims: Claims, keys: KeyRing = .none, now: @escaping @Sendable () -> UInt64,
         patience: @escaping @Sendable () -> any RetryWait
     ) {
         precondition(!line.isEmpty, "an archive without an epoch has nothing to prune")
@@ -72,23 +74,27 @@ public struct Pruning: Sendable {
         self.log = log
         self.line = line
         self.claims = claims
+        self.keys = keys
         self.now = now
         self.patience = patience
     }
 
     // MARK: Planning
 
-    /// Finds the floor that the request allows, and what lies below. Reads metadata only, so no key is needed; changes nothing.
+    /// Finds the floor that the request allows, and what lies below. Reads metadata, so a key is only needed where no commit time tells where a record begins (below);
+    /// changes nothing.
     ///
-    /// The floor is where a record begins, at or below the request, in a closed segment, and never below the floor that is there. Times are those of the
-    /// objects' time index: clocks that were set back make less old.
+    /// The floor is where a record begins and no batch goes on, at or below the request, in a closed segment, and never below the floor that is there: a durable point of
+    /// the objects' time index, or, nearer to an LSN, the end of a batch in the object that holds it, which is read for that. Times are those of the time index: clocks
+    /// that were set back make less old.
     ///
     /// `limit`: the floor is not to lie above it. `sweeps`: what earlier runs left below the floor is looked for as well, with a listing where the store has one; else
     /// only what this request gives up, by its names.
     public func plan(_ request: Request, limit: LSN? = nil, sweeps: Bool = true) async throws(ArchiveError) -> Plan {
         let known = try await floor()
         let begin = max(line[0].start, known?.objectStart ?? line[0].start)
-        let found = try await boundary(request, from: begin, limit: limit)
+        var walk = Walk(position: begin)
+        let found = try await boundary(request, from: begin, limit: limit, &walk)
         var plan = Plan(first: max(line[0].start, known?.lsn ?? line[0].start))
         var objectStart = known?.objectStart
         if let found, found.lsn > known?.lsn ?? line[0].start {
@@ -97,10 +103,13 @@ public struct Pruning: Sendable {
             objectStart = found.object
         }
         guard let objectStart else { return plan }
-        if sweeps, let listed = try await list() {
-            plan.keys = keys(in: listed, below: objectStart)
+        if sweeps, walk.listed == nil { walk.listed = .some(try await list()) }
+        if !sweeps {
+            plan.keys = ordered(walk.met, below: objectStart)
+        } else if let listed = walk.listed ?? nil {
+            plan.keys = ordered(listed, below: objectStart)
         } else {
-            plan.keys = try await computedKeys(from: sweeps ? line[0].start : begin, below: objectStart)
+            plan.keys = try await ordered(walk.met + leftKeys(from: line[0].start, below: min(begin, objectStart)), below: objectStart)
         }
         return plan
     }
@@ -111,32 +120,65 @@ public struct Pruning: Sendable {
         var epoch: EpochName
     }
 
-    /// The greatest record boundary that the request allows, found from the beginning upwards, object by object: each of them is going to be deleted, so
-    /// looking at it costs little beside that. What is missing or not closed yet ends the search.
-    private func boundary(_ request: Request, from begin: LSN, limit: LSN?) async throws(ArchiveError) -> Boundary? {
+    /// What was met on the way up.
+    private struct Walk {
+        var position: LSN
+        /// Names of objects and gaps.
+        var met: [ObjectKey] = []
+        /// Segments behind the best boundary in which a request for an LSN may find a nearer one, ascending.
+        var nearer: [(metadata: ObjectMetadata, key: ObjectKey)] = []
+        /// Every name, where they were asked for; nil inside: the store does not list.
+        var listed: [ObjectKey]??
+
+        init(position: LSN) { self.position = position }
+    }
+
+    /// Objects that are read whole to find where a batch ends, at most: nothing but a batch that is longer than these needs more, and then less goes.
+    private static let readsMax = 8
+
+    /// The greatest boundary that the request allows, found from the beginning upwards, object by object: each of them is going to be deleted, so
+    /// looking at it costs little beside that. What is not closed yet ends the search, and what is missing where a time is asked for.
+    private func boundary(_ request: Request, from begin: LSN, limit: LSN?, _ walk: inout Walk) async throws(ArchiveError) -> Boundary? {
         var best: Boundary?
-        var position = begin
-        while limit.map({ position <= $0 }) ?? true {
-            if case .before(let lsn) = request, position > lsn { break }
-            guard let object = try await object(at: position, begin) else {
+        while limit.map({ walk.position <= $0 }) ?? true {
+            if case .before(let lsn) = request, walk.position > lsn { break }
+            guard let (object, key) = try await object(at: walk.position, begin, withTails: limit.map { walk.position < $0 } ?? true) else {
                 // A gap leads on to where the next object begins.
-                guard let end = try await gap(at: position), end > position else { break }
-                position = end
+                if let (end, key) = try await gap(at: walk.position), end > walk.position {
+                    walk.met.append(key)
+                    walk.position = end
+                } else if case .before(let lsn) = request, let next = try await next(after: walk.position, upTo: lsn, &walk) {
+                    walk.position = next
+                } else {
+                    break
+                }
                 continue
             }
+            walk.met.append(key)
             let clip = min(clip(of: object.epoch) ?? object.end, object.end)
             let (lsn, isLast) = point(in: object, below: clip, request, limit)
-            if let lsn { best = Boundary(lsn: lsn, object: object.start, epoch: object.epoch) }
-            guard !isLast, clip > position else { break }
-            position = clip
+            if object.kind == .segment {
+                if let lsn {
+                    best = Boundary(lsn: lsn, object: object.start, epoch: object.epoch)
+                    walk.nearer = []
+                }
+                if case .before = request { walk.nearer = walk.nearer.suffix(Pruning.readsMax - 1) + [(object, key)] }
+            }
+            guard !isLast, clip > walk.position else { break }
+            walk.position = clip
+        }
+        guard case .before(let lsn) = request, best?.lsn != lsn else { return best }
+        for (object, key) in walk.nearer.reversed() {
+            let clip = min(clip(of: object.epoch) ?? object.end, object.end)
+            let end = min(clip, limit.map { $0.advanced(by: 1) } ?? clip, lsn.advanced(by: 1))
+            if let found = try await batchEnd(in: object, key, below: end), best.map({ $0.lsn < found }) ?? true {
+                return Boundary(lsn: found, object: object.start, epoch: object.epoch)
+            }
         }
         return best
     }
 
-    /// The greatest point in the object that the request allows, and whether what lies behind is not to go.
-    ///
-    /// A point of the time index lies between two appends. Where there is none, a request for an LSN takes the first record that begins in the object: a batch
-    /// may have begun before it.
+    /// The greatest durable point in the object that the request allows, and whether what lies behind is not to go. Durable points lie between batches.
     private func point(in object: ObjectMetadata, below clip: LSN, _ request: Request, _ limit: LSN?) -> (LSN?, isLast: Bool) {
         let end = min(clip, limit.map { $0.advanced(by: 1) } ?? clip)
         var found: LSN?
@@ -144,7 +186,6 @@ public struct Pruning: Sendable {
         switch request {
         case .before(let lsn):
             found = object.timeIndex.map(\.lsn).last { $0 <= lsn && isPlace($0) }
-            if found == nil, let first = object.records?.first, first <= lsn, isPlace(first) { found = first }
             return (found, lsn < clip)
         case .olderThan(let time):
             for entry in object.timeIndex {
@@ -155,11 +196,56 @@ public struct Pruning: Sendable {
         }
     }
 
-    private func object(at lsn: LSN, _ begin: LSN) async throws(ArchiveError) -> ObjectMetadata? {
+    /// The greatest place below `end` where a record begins behind the end of a record or batch in the object; nil where there is none, and where it is encrypted with a
+    /// key that is not at hand.
+    private func batchEnd(in object: ObjectMetadata, _ key: ObjectKey, below end: LSN) async throws(ArchiveError) -> LSN? {
+        guard let records = object.records, records.first < end, let epochs = EpochTable(object.ancestry) else { return nil }
+        let raw: [UInt8]
+        do throws(ArchiveError) {
+            let read = try await readingAgain { () throws(ArchiveError) -> [UInt8]? in
+                guard let bytes = try await bytes(key, range: nil, limit: ArchiveLimits.objectSizeMax) else { return nil }
+                return try ObjectDecoder.decode(bytes, key: key, start: object.start, keys: keys).raw
+            }
+            guard let read else { return nil }
+            raw = read
+        } catch where error.code == .keyMissing {
+            return nil
+        }
+        var frames = FrameAssembler(logID: object.logID, epochs: epochs, start: records.first)
+        frames.add(Array(raw[Int(records.first.distance(from: object.start))...]))
+        var found: LSN?
+        do throws(WALError) {
+            while try frames.next() != nil, frames.position < end, frames.position <= records.last {
+                if frames.isBetweenBatches { found = frames.position }
+            }
+        } catch {
+            throw ArchiveError(.damaged, "a record does not verify: \(error)", key: key, lsn: object.start)
+        }
+        return found
+    }
+
+    /// The segment that holds `lsn`, or, where that was never closed, the tail that begins there: of an epoch that another one took over, and before a gap.
+    private func object(at lsn: LSN, _ begin: LSN, withTails: Bool) async throws(ArchiveError) -> (ObjectMetadata, ObjectKey)? {
         for start in starts(of: lsn, begin) {
-            if let found = try await segment(at: start), found.end > lsn { return found }
+            if let found = try await object(.segment, at: start), found.0.end > lsn { return found }
+        }
+        guard withTails else { return nil }
+        for level in (0...ArchiveLimits.tailLevelMax).reversed() {
+            if let found = try await object(.tail(level: level), at: lsn), found.0.end > lsn { return found }
         }
         return nil
+    }
+
+    /// Where the next segment begins behind a hole that no document tells of, up to `limit`: what is lost there is not needed, since all below the request is to go. Nil where
+    /// there is none, or the store does not list.
+    private func next(after lsn: LSN, upTo limit: LSN, _ walk: inout Walk) async throws(ArchiveError) -> LSN? {
+        if walk.listed == nil { walk.listed = .some(try await list()) }
+        return (walk.listed ?? nil)?.compactMap { key -> LSN? in
+            guard case .object(let object)? = layout.meaning(of: key), object.kind == .segment, object.start > lsn, object.start <= limit,
+                place(at: object.start)?.epoch == object.epoch
+            else { return nil }
+            return object.start
+        }.min()
     }
 
     private func clip(of epoch: EpochName) -> LSN? {
@@ -177,14 +263,14 @@ public struct Pruning: Sendable {
         return starts
     }
 
-    private func segment(at start: LSN) async throws(ArchiveError) -> ObjectMetadata? {
+    private func object(_ kind: ObjectMetadata.Kind, at start: LSN) async throws(ArchiveError) -> (ObjectMetadata, ObjectKey)? {
         guard let place = place(at: start) else { return nil }
-        for key in layout.names(.segment, place.epoch, start: start, place.naming) {
+        for key in layout.names(kind, place.epoch, start: start, place.naming) {
             guard let found = try await metadata(key, start) else { continue }
-            guard found.epoch == place.epoch, found.kind == .segment, found.logID == log.logID else {
+            guard found.epoch == place.epoch, found.kind == kind, found.logID == log.logID else {
                 throw ArchiveError(.diverged, "the object is of something else than its name says", key: key, lsn: start)
             }
-            return found
+            return (found, key)
         }
         return nil
     }
@@ -204,16 +290,17 @@ public struct Pruning: Sendable {
     }
 
     /// The end of the gap that begins here.
-    private func gap(at lsn: LSN) async throws(ArchiveError) -> LSN? {
+    private func gap(at lsn: LSN) async throws(ArchiveError) -> (LSN, ObjectKey)? {
         guard let place = place(at: lsn) else { return nil }
-        return try await document(GapDocument.self, layout.gap(place.epoch, start: lsn))?.end
+        let key = layout.gap(place.epoch, start: lsn)
+        return try await document(GapDocument.self, key).map { ($0.end, key) }
     }
 
     // MARK: What goes
 
-    /// Everything wholly below `object`, of all epochs.
-    private func keys(in listed: [ObjectKey], below object: LSN) -> [ObjectKey] {
-        listed.compactMap { key in layout.meaning(of: key).flatMap { LSNKey($0, key) } }
+    /// Those that lie wholly below `object`, oldest first, each once.
+    private func ordered(_ keys: [ObjectKey], below object: LSN) -> [ObjectKey] {
+        Set(keys).compactMap { key in layout.meaning(of: key).flatMap { LSNKey($0, key) } }
             .filter { isBelow($0, object) }.sorted { ($0.start, $0.key) < ($1.start, $1.key) }.map(\.key)
     }
 
@@ -237,28 +324,27 @@ public struct Pruning: Sendable {
         name.isGap ? name.start < object : (name.start.rawValue / size + 1) * size <= object.rawValue
     }
 
-    /// Down from the floor: what an interrupted run has left lies directly below it, because the oldest goes first.
-    private func computedKeys(from begin: LSN, below object: LSN) async throws(ArchiveError) -> [ObjectKey] {
+    /// Down from the floor that was there: what an interrupted run has left lies directly below it, because the oldest goes first.
+    private func leftKeys(from begin: LSN, below object: LSN) async throws(ArchiveError) -> [ObjectKey] {
         var found: [ObjectKey] = []
         var empty = 0
         var end = object.rawValue / size * size
         while end > begin.rawValue, empty < Pruning.emptyWindowsMax {
             let window = LSN(end - size)
             end = window.rawValue
-            var here: [ObjectKey] = []
+            var isEmpty = true
             for (index, place) in line.enumerated() where place.start.rawValue < window.rawValue + size {
                 let start = max(window, place.start)
                 // Another epoch took over before this window.
                 if index + 1 < line.count, line[index + 1].start <= window { continue }
-                let names = layout.names(.segment, place.epoch, start: start, place.naming) + [layout.gap(place.epoch, start: start)]
-                for key in names {
-                    if try await head(key) { here.append(key) }
+                for key in layout.names(.segment, place.epoch, start: start, place.naming) + [layout.gap(place.epoch, start: start)] where try await head(key) {
+                    found.append(key)
+                    isEmpty = false
                 }
             }
-            empty = here.isEmpty ? empty + 1 : 0
-            found += here.reversed()
+            empty = isEmpty ? empty + 1 : 0
         }
-        return found.reversed()
+        return found
     }
 
     // MARK: Doing it
@@ -270,11 +356,14 @@ public struct Pruning: Sendable {
     /// patience ends; then the floor may have been raised and some may be gone, and the next run does the rest.
     public func run(_ plan: Plan, deleted: (ObjectKey) -> Void = { _ in }) async throws(ArchiveError) -> Outcome {
         var outcome = Outcome()
-        if let floor = plan.floor { try await raise(floor) }
-        guard !plan.keys.isEmpty else { return outcome }
-        guard let floor = try await floor(), floor.lsn >= plan.first else { throw lowered }
-        for key in plan.keys {
+        var wanted = plan.floor
+        if wanted == nil { wanted = try await floor() }
+        guard let floor = wanted else { return outcome }
+        guard floor.lsn >= plan.first else { throw lowered }
+        try await raise(floor)
+        for (index, key) in plan.keys.enumerated() {
             if Task.isCancelled { throw ArchiveError(.cancelled, "cancelled") }
+            if index > 0, index % Pruning.deletesPerLook == 0 { try await raise(floor) }
             try await requireOurs()
             do throws(ArchiveError) {
                 try await retrying { () throws(ArchiveError) in try await store.delete(key) }
@@ -285,8 +374,13 @@ public struct Pruning: Sendable {
             outcome.deleted += 1
             deleted(key)
         }
+        // Somebody may have written a lower one meanwhile, which leads to what is gone.
+        if !plan.keys.isEmpty { try await raise(floor) }
         return outcome
     }
+
+    /// Deletions between two looks at the floor.
+    private static let deletesPerLook = 32
 
     private static func isRefusal(_ error: ArchiveError) -> Bool {
         switch error.code {
@@ -295,14 +389,19 @@ public struct Pruning: Sendable {
         }
     }
 
+    /// On return floor.json was read, and says at least this.
     private func raise(_ floor: FloorDocument) async throws(ArchiveError) {
-        try await requireOurs()
-        // It may have been raised since the plan was made.
-        if let known = try await self.floor(), known.lsn >= floor.lsn { return }
-        let bytes = try floor.encoded(for: layout.floor)
-        try await retrying { () throws(ArchiveError) in try await store.replace(layout.floor, bytes) }
-        guard let found = try await self.floor(), found.lsn >= floor.lsn else { throw lowered }
+        for _ in 0..<Pruning.raisesMax {
+            if let known = try await self.floor(), known.lsn >= floor.lsn { return }
+            try await requireOurs()
+            let bytes = try floor.encoded(for: layout.floor)
+            try await retrying { () throws(ArchiveError) in try await store.replace(layout.floor, bytes) }
+        }
+        throw lowered
     }
+
+    /// Times that a floor is written again that somebody else lowers at the same time.
+    private static let raisesMax = 5
 
     private var lowered: ArchiveError {
         ArchiveError(

@@ -3,9 +3,9 @@ public import Archive
 extension Pruning {
     /// Opens the archive of `log` for pruning from outside, beside whoever ships to it: the line of epochs that readers follow.
     ///
-    /// Throws as `ArchiveReader.open`, and `.notFound` where no epoch has begun. Nothing is changed.
+    /// `keys` are needed only for a request by LSN in an encrypted archive, see `plan`. Throws as `ArchiveReader.open`, and `.notFound` where no epoch has begun. Nothing is changed.
     public static func open(
-        store: any ObjectStore, log: LogName, now: @escaping @Sendable () -> UInt64,
+        store: any ObjectStore, log: LogName, keys: KeyRing = .none, now: @escaping @Sendable () -> UInt64,
         patience: @escaping @Sendable () -> any RetryWait = { RetryTimer(ArchiveReader.retryPolicy) }
     ) async throws(ArchiveError) -> Pruning {
         let reader = try await ArchiveReader.open(store: store, log: log, patience: patience)
@@ -22,6 +22,6 @@ extension Pruning {
         }
         return Pruning(
             store: store, layout: reader.layout, log: reader.log, line: places,
-            claims: Claims(store: store, layout: reader.layout, patience: patience), now: now, patience: patience)
+            claims: Claims(store: store, layout: reader.layout, patience: patience), keys: keys, now: now, patience: patience)
     }
 }

@@ -26,27 +26,32 @@ struct ArchiveRetention: Sendable {
     func run() async {
         guard let retain else { return }
         let interval = min(max(retain / ShipperLimits.retentionTurns, ShipperLimits.retentionIntervalMin), ShipperLimits.retentionIntervalMax)
-        var sweeps = true
+        // When to look next for what lies below the floor, by the monotonic clock.
+        var sweepAt: UInt64? = 0
         var said: ArchiveError?
         while !Task.isCancelled {
             do throws(ArchiveError) {
-                try await turn(retain, sweeps: sweeps)
-                (sweeps, said) = (false, nil)
+                let sweeps = sweepAt.map { time.monotonic() >= $0 } ?? false
+                let isAllGone = try await turn(retain, sweeps: sweeps)
+                // A lock ends some day: what was refused is asked for again, but not all the time.
+                if !isAllGone { sweepAt = time.monotonic() + ShipperLimits.retentionSweepInterval } else if sweeps { sweepAt = nil }
+                said = nil
             } catch {
                 // The shipping finds out by itself, and says it.
                 if error.code == .cancelled || error.code == .fenced { return }
                 if said != error { logger.warning("the archive is not pruned at this time", metadata: ["reason": "\(error)"]) }
                 said = error
                 // What was begun and not finished lies below the floor.
-                sweeps = true
+                sweepAt = 0
             }
             // Cancelled: the loop ends.
             try? await Task.sleep(for: .nanoseconds(Int64(interval)))
         }
     }
 
-    /// One look, and what follows from it. `sweeps`: what earlier turns left is looked for too, with a listing where the store has one.
-    func turn(_ retain: UInt64, sweeps: Bool) async throws(ArchiveError) {
+    /// One look, and what follows from it; false where the store kept something that was to go. `sweeps`: what earlier turns left is looked for too, with a listing where the
+    /// store has one.
+    private func turn(_ retain: UInt64, sweeps: Bool) async throws(ArchiveError) -> Bool {
         var places: [Pruning.Place] = []
         for place in session.line {
             places.append(Pruning.Place(epoch: place.epoch, start: place.start, naming: try await access.naming(place.epoch)))
@@ -59,13 +64,14 @@ struct ArchiveRetention: Sendable {
             patience: { NoPatience() })
         let now = time.now()
         let plan = try await pruning.plan(.olderThan(now > retain ? now - retain : 0), limit: slot.state.hold, sweeps: sweeps)
-        guard !plan.isEmpty else { return }
+        guard !plan.isEmpty else { return true }
         let outcome = try await pruning.run(plan)
         logger.info("pruned the archive", metadata: ["floor": "\(plan.first)", "deleted": "\(outcome.deleted)"])
-        guard let first = outcome.refused.first else { return }
+        guard let first = outcome.refused.first else { return true }
         logger.warning(
             "storage refuses to delete what lies below the archive's floor",
             metadata: ["objects": "\(outcome.refused.count)", "first": "\(first.key)", "reason": "\(first.reason)"])
+        return false
     }
 }
 

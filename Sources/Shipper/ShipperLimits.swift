@@ -10,6 +10,8 @@ public enum ShipperLimits {
     /// Nanoseconds between two of them: an archive that keeps a year need not be asked more than once an hour, one that keeps minutes not all the time.
     static let retentionIntervalMax: UInt64 = 3_600_000_000_000
     static let retentionIntervalMin: UInt64 = 10_000_000_000
+    /// Nanoseconds after which an archive is listed again for what storage refused to delete: locks last for days, and a listing costs requests.
+    static let retentionSweepInterval: UInt64 = 86_400_000_000_000
     /// Nanoseconds between two writes of the head document while there is something to ship: it is a hint, and costs a request.
     public static let headInterval: UInt64 = 10_000_000_000
     /// Nanoseconds without anything to ship after which a log counts as idle and its head is written a last time.

@@ -1,4 +1,4 @@
-import Archive
+@testable import Archive
 import Foundation
 import TestSupport
 import Testing
@@ -17,13 +17,18 @@ import WAL
     private func mend(
         _ archive: AuditedArchive, from source: MendingSource
     ) async throws -> (put: [ArchiveMending.Step], obstacles: [ArchiveMending.Obstacle]) {
-        let mending = try ArchiveMending(try await reader(archive), from: source)
+        let (summary, findings) = try await archive.audit()
+        let mending = try await mending(archive, summary, from: source)
         var put: [ArchiveMending.Step] = []
         var obstacles: [ArchiveMending.Obstacle] = []
-        try await mending.mend(try await archive.audit().findings) { step in
+        try await mending.mend(findings) { step in
             if try await mending.put(step) { put.append(step) }
         } _: { obstacles.append($0) }
         return (put, obstacles)
+    }
+
+    private func mending(_ archive: AuditedArchive, _ summary: AuditSummary, from source: MendingSource) async throws -> ArchiveMending {
+        try await ArchiveMending(store: archive.store, log: SampleArchive.name, keys: archive.keys, audited: summary, from: source, patience: Self.allowance)
     }
 
     private func copy(_ archive: AuditedArchive) -> MemoryObjectStore {
@@ -101,9 +106,12 @@ import WAL
             let whole = archive.store.contents
             let key = whole.keys.filter { $0.path.contains("segments/") }.sorted()[0]
             archive.store.plant(key, nil)
-            let mending = try ArchiveMending(try await reader(archive), from: .archive(try await reader(archive, { let store = copy(archive); store.plant(key, whole[key]); return store }())))
+            let source = copy(archive)
+            source.plant(key, whole[key])
+            let (summary, findings) = try await archive.audit()
+            let mending = try await mending(archive, summary, from: .archive(try await reader(archive, source)))
             var isDone: Bool?
-            try await mending.mend(try await archive.audit().findings) { step in
+            try await mending.mend(findings) { step in
                 // The shipper was faster.
                 archive.store.plant(key, whole[key])
                 isDone = try await mending.put(step)
@@ -112,18 +120,122 @@ import WAL
         }
     }
 
-    @Test func documentsComeFromACopy() async throws {
+    /// Every document but heads, damaged and taken away in turn, also those without which nothing else can be read.
+    @Test(arguments: [false, true])
+    func documentsComeFromACopy(sealed: Bool) async throws {
+        try await withTemporaryDirectory { directory in
+            let archive = try await AuditedArchive.make(in: directory, sealed: sealed, gap: true)
+            // A floor, and the gap above it.
+            let gap = archive.store.contents.keys.first { $0.path.contains("gaps/") }!
+            let first = archive.layout.segment(try #require(archive.epochs.first), start: .zero, isEncrypted: sealed)
+            try await archive.prune(before: LSN(9000))
+            let whole = archive.store.contents
+            #expect(whole[archive.layout.floor] != nil && whole[gap] == nil && whole[first] == nil)
+            let source = copy(archive)
+            for key in whole.keys.sorted() where key.path.hasSuffix(".json") && !key.path.contains("heads/") {
+                for isMissing in [false, true] {
+                    var bad = whole[key]!
+                    bad[3] ^= 1
+                    archive.store.plant(key, isMissing ? nil : bad)
+                    let (put, obstacles) = try await mend(archive, from: .archive(try await reader(archive, source)))
+                    #expect(put.map(\.key) == [key] && obstacles.isEmpty && archive.store.contents == whole, "\(key) \(isMissing): \(obstacles)")
+                    archive.store.plant(key, whole[key])
+                }
+            }
+        }
+    }
+
+    @Test(arguments: [false, true])
+    func aGapsDocumentComesFromACopy(isMissing: Bool) async throws {
         try await withTemporaryDirectory { directory in
             let archive = try await AuditedArchive.make(in: directory, gap: true)
             let whole = archive.store.contents
             let source = copy(archive)
-            for key in whole.keys.filter({ $0.path.contains("gaps/") }) {
-                var bad = whole[key]!
-                bad[3] ^= 1
-                archive.store.plant(key, bad)
-                let (put, _) = try await mend(archive, from: .archive(try await reader(archive, source)))
-                #expect(put.map(\.key) == [key] && archive.store.contents == whole)
+            let key = try #require(whole.keys.first { $0.path.contains("gaps/") })
+            archive.store.plant(key, isMissing ? nil : Array(whole[key]!.dropLast()))
+            let (put, obstacles) = try await mend(archive, from: .archive(try await reader(archive, source)))
+            #expect(put.map(\.key) == [key] && obstacles.isEmpty && archive.store.contents == whole, "\(obstacles)")
+        }
+    }
+
+    /// log.json is believed only where the objects say the same; the copy of another archive of the log is none.
+    @Test func theLogsDocumentIsNotTakenFromAnotherArchive() async throws {
+        try await withTemporaryDirectory { directory in
+            let archive = try await AuditedArchive.make(in: directory)
+            let other = MemoryObjectStore()
+            try await ArchiveBuilder(store: other, directory: "\(directory)/log", id: 99).ship()
+            archive.store.plant(archive.layout.logDocument, nil)
+            let before = archive.store.contents
+            let source = try await reader(archive, other)
+            let error = await #expect(throws: ArchiveError.self) { try await mend(archive, from: .archive(source)) }
+            #expect(error?.code == .notFound && archive.store.contents == before)
+        }
+    }
+
+    /// What is whole and does not belong there stays, and counts as not mended: an object of another archive or epoch, a document of a newer version, one that
+    /// says something else.
+    @Test func whatIsWholeIsNeverReplaced() async throws {
+        try await withTemporaryDirectory { directory in
+            let archive = try await AuditedArchive.make(in: directory)
+            let whole = archive.store.contents
+            let source = copy(archive)
+            let other = MemoryObjectStore()
+            try await ArchiveBuilder(store: other, directory: "\(directory)/log", id: 99).ship()
+            let segment = whole.keys.filter { $0.path.contains("segments/") }.sorted()[1]
+            var newer = String(decoding: whole[archive.layout.claim(1)]!, as: UTF8.self).replacing(#""format":1"#, with: #""format":2"#)
+            newer = String(decoding: try #require(DocumentChecksum.sealed(Array(newer.utf8))), as: UTF8.self)
+            let start = try StartDocument(decoding: whole[archive.layout.start(1)]!, key: archive.layout.start(1))
+            var foreign = start
+            foreign.epochs[0].epoch = EpochName(number: 1, id: EpochID(rawValue: 5))
+            let plants: [(ObjectKey, [UInt8])] = [
+                (segment, try #require(other.contents[segment])), (archive.layout.claim(1), Array(newer.utf8)),
+                (archive.layout.start(1), try foreign.encoded(for: archive.layout.start(1))),
+            ]
+            for (key, bytes) in plants {
+                archive.store.plant(key, bytes)
+                let before = archive.store.contents
+                let (put, obstacles) = try await mend(archive, from: .archive(try await reader(archive, source)))
+                #expect(put.isEmpty && obstacles.contains { $0.key == key && $0.reason.contains("whole") }, "\(key): \(obstacles)")
+                #expect(archive.store.contents == before, "\(key)")
+                archive.store.plant(key, whole[key])
             }
+        }
+    }
+
+    /// A bit that flips in what tells an object's version, size and kind does not make it one that nobody may replace.
+    @Test func everyBitOfAnObjectsBeginningCanBeMended() async throws {
+        try await withTemporaryDirectory { directory in
+            let archive = try await AuditedArchive.make(in: directory)
+            let whole = archive.store.contents
+            let source = MendingSource.archive(try await reader(archive, copy(archive)))
+            let key = whole.keys.filter { $0.path.contains("segments/") }.sorted()[1]
+            for bit in 0..<24 * 8 {
+                var bad = whole[key]!
+                bad[bit / 8] ^= 1 << (bit % 8)
+                archive.store.plant(key, bad)
+                let (put, obstacles) = try await mend(archive, from: source)
+                #expect(put.map(\.key) == [key] && obstacles.isEmpty && archive.store.contents == whole, "bit \(bit): \(obstacles)")
+                archive.store.plant(key, whole[key])
+            }
+        }
+    }
+
+    /// What readers do not come to the end of, because another epoch takes over inside, is brought back whole from another archive of the log.
+    @Test func aSegmentThatAForkLiesInComesBackWhole() async throws {
+        try await withTemporaryDirectory { directory in
+            let archive = try await AuditedArchive.make(in: directory)
+            let parent = try archive.epochs[0]
+            let segments = archive.store.contents.keys.filter { $0.path.contains("segments/\(parent)") }.sorted()
+            let last = try #require(segments.last)
+            // The second epoch takes over in the middle of it.
+            let clipped = try StartDocument(decoding: archive.store.contents[archive.layout.start(2)]!, key: archive.layout.start(2)).epoch.start!
+            #expect(clipped.rawValue % 4096 != 0)
+            let other = MemoryObjectStore()
+            try await ArchiveBuilder(store: other, directory: "\(directory)/log", id: 99).ship()
+            archive.store.plant(last, Array(archive.store.contents[last]!.dropLast(3)))
+            let (put, obstacles) = try await mend(archive, from: .archive(try await reader(archive, other)))
+            #expect(put.map(\.key) == [last] && obstacles.isEmpty, "\(obstacles)")
+            #expect(try await archive.audit().findings.filter(\.isFault).isEmpty)
         }
     }
 
@@ -228,6 +340,35 @@ import WAL
                 failing += 3
             }
             #expect(failing > 10)
+        }
+    }
+
+    /// Segments that are gone at the log's end, as many as there are: the last that is missed stands for all.
+    @Test func severalLostSegmentsAtTheEndAreMended() async throws {
+        try await withTemporaryDirectory { directory in
+            let archive = try await AuditedArchive.make(in: directory)
+            let log = "\(directory)/restored"
+            let records = try SampleArchive.records(log)
+            let last = try #require(records.last).lsn.rawValue / 4096
+            for index in 2...Int(last) { try FileManager.default.removeItem(atPath: "\(log)/\(segment(index))") }
+            let mending = try await LogMending.open(directory: log, archive: try await reader(archive))
+            let steps = try await mending.plan()
+            #expect(steps.map(\.index) == Array(2...last) && steps.allSatisfy { $0.obstacle == nil }, "\(steps)")
+            #expect(try await mending.run(steps).count == steps.count)
+            mending.close()
+            #expect(SampleArchive.isSame(try SampleArchive.records(log), records))
+        }
+    }
+
+    @Test func aLogIsNotMendedFromAnotherLogsArchive() async throws {
+        try await withTemporaryDirectory { directory in
+            let archive = try await AuditedArchive.make(in: directory)
+            try SampleArchive.write("\(directory)/other", count: 50, seed: 9)
+            let source = try await reader(archive)
+            let error = await #expect(throws: ArchiveError.self) { try await LogMending.open(directory: "\(directory)/other", archive: source) }
+            #expect(error?.code == .diverged)
+            // Nobody holds it.
+            try SegmentedLog.open(directory: "\(directory)/other").close()
         }
     }
 

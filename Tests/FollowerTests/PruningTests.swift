@@ -1,4 +1,5 @@
 import Archive
+import Foundation
 import TestSupport
 import Testing
 import WAL
@@ -8,8 +9,8 @@ import WAL
 @Suite struct PruningTests {
     private static let allowance: @Sendable () -> any RetryWait = { SampleArchive.NoPatience() }
 
-    private func prune(_ store: any ObjectStore, _ request: Pruning.Request) async throws -> (plan: Pruning.Plan, outcome: Pruning.Outcome) {
-        let pruning = try await Pruning.open(store: store, log: SampleArchive.name, now: { 5 }, patience: Self.allowance)
+    private func prune(_ store: any ObjectStore, _ request: Pruning.Request, keys: KeyRing = .none) async throws -> (plan: Pruning.Plan, outcome: Pruning.Outcome) {
+        let pruning = try await Pruning.open(store: store, log: SampleArchive.name, keys: keys, now: { 5 }, patience: Self.allowance)
         let plan = try await pruning.plan(request)
         return (plan, try await pruning.run(plan))
     }
@@ -36,25 +37,188 @@ import WAL
         try await withTemporaryDirectory { directory in
             let made = try await AuditedArchive.make(in: directory, sealed: sealed, lists: lists)
             let end = made.records.last!.lsn.rawValue
+            let closed = try made.closedRecords()
             var lsns = Array(stride(from: UInt64(0), through: end + 5000, by: 1777))
             lsns += [4095, 4096, 4097, 8192, end, 1 << 60]
             for lsn in lsns {
                 let archive = copy(made)
-                let (plan, outcome) = try await prune(archive.store, .before(LSN(lsn)))
+                let (plan, outcome) = try await prune(archive.store, .before(LSN(lsn)), keys: archive.keys)
                 let floor = try floor(archive)
                 #expect(outcome.deleted == plan.keys.count && outcome.refused.isEmpty)
                 #expect((floor?.lsn ?? .zero) <= LSN(lsn), "LSN \(lsn)")
                 let kept = made.records.filter { $0.lsn >= floor?.lsn ?? .zero }
                 #expect(kept.first?.lsn == floor?.lsn ?? .zero, "the floor is a record: LSN \(lsn)")
-                if lsn > 9000 { #expect((floor?.lsn ?? .zero) > .zero, "LSN \(lsn)") }
+                // The last record at or below the request that lies in a closed segment, or one a little before it: of an object's first nobody knows what it goes on from.
+                let last = made.records.last { $0.lsn <= LSN(lsn) && closed.contains($0.lsn) }?.lsn ?? .zero
+                #expect((floor?.lsn ?? .zero) >= LSN(last.rawValue - min(last.rawValue, 700)), "LSN \(lsn): \(last)")
                 for key in archive.store.contents.keys {
                     guard case .object(let object)? = archive.layout.meaning(of: key), object.kind == .segment else { continue }
                     #expect((object.start.rawValue / 4096 + 1) * 4096 > (floor?.objectStart ?? .zero).rawValue, "\(key) with floor \(String(describing: floor))")
                 }
                 #expect(SampleArchive.isSame(try await restore(archive, "\(directory)/r\(lsn)"), kept), "LSN \(lsn)")
                 #expect(try await archive.audit().findings.filter(\.isFault).isEmpty, "LSN \(lsn)")
-                let again = try await prune(archive.store, .before(LSN(lsn)))
+                let again = try await prune(archive.store, .before(LSN(lsn)), keys: archive.keys)
                 #expect(again.plan.isEmpty, "nothing is left to do: LSN \(lsn)")
+            }
+        }
+    }
+
+    /// Batches are not cut, whatever the request: with a key or without, with commit times or without.
+    @Test(arguments: [false, true], [false, true])
+    func noBatchIsCut(sealed: Bool, timed: Bool) async throws {
+        try await withTemporaryDirectory { directory in
+            let path = "\(directory)/log"
+            let log = try SegmentedLog.open(directory: path, segmentSize: 4096)
+            var places: [LSN] = []
+            for number in 0..<60 {
+                var batch = RecordBatch()
+                // One is longer than three segments.
+                for index in 0..<(number == 30 ? 60 : 1 + number % 7) { batch.append([UInt8](repeating: UInt8(index), count: 200)) }
+                places.append(try log.append(batch: batch)[0])
+            }
+            try log.close()
+            let key = sealed ? AuditedArchive.key : nil
+            let shipped = MemoryObjectStore()
+            let builder = try await ArchiveBuilder(store: shipped, directory: path, sealing: key)
+            builder.times = { range in timed ? places.filter { $0 > range.lowerBound && $0 <= range.upperBound && $0.rawValue % 3 == 0 }.map { .init(time: 7, lsn: $0) } : [] }
+            try await builder.ship()
+            let contents = shipped.contents
+            for hasKey in sealed ? [false, true] : [true] {
+                for request in stride(from: UInt64(0), through: places.last!.rawValue + 900, by: 1013) {
+                    let store = MemoryObjectStore()
+                    for (key, bytes) in contents { store.plant(key, bytes) }
+                    let keys = hasKey ? key.map { KeyRing(current: $0) } ?? .none : .none
+                    _ = try await prune(store, .before(LSN(request)), keys: keys)
+                    let floor = try store.contents[builder.layout.floor].map { try FloorDocument(decoding: $0, key: builder.layout.floor).lsn } ?? .zero
+                    #expect(floor <= LSN(request) && places.contains(floor), "request \(request): floor \(floor)")
+                    guard hasKey, request > 1000 else { continue }
+                    #expect(floor > .zero, "request \(request)")
+                    guard request / 1013 % 9 == 0 else { continue }
+                    let reader = try await ArchiveReader.open(store: store, log: SampleArchive.name, keys: keys, patience: Self.allowance)
+                    let restored = "\(directory)/r\(request)"
+                    _ = try await Restore(reader).run(into: restored)
+                    #expect(try SampleArchive.records(restored).first?.lsn == floor)
+                }
+            }
+        }
+    }
+
+    /// The epoch before a promotion mostly ends in tails that no segment ever took the place of. What lies behind is pruned all the same.
+    @Test(arguments: [true, false])
+    func thePastBeforeAPromotionGoes(lists: Bool) async throws {
+        try await withTemporaryDirectory { directory in
+            let archive = try await AuditedArchive.make(in: directory, lists: lists)
+            let start = try StartDocument(decoding: archive.store.contents[archive.layout.start(2)]!, key: archive.layout.start(2)).epoch.start!
+            #expect(archive.store.contents.keys.contains { $0.path.contains("tail/0000000001") })
+            _ = try await prune(archive.store, .before(LSN(1 << 60)))
+            let floor = try #require(try floor(archive))
+            let newest = try archive.newestSegment()
+            #expect(floor.lsn > start && floor.epoch.number == 2 && floor.objectStart == newest?.start)
+            #expect(!archive.store.contents.keys.contains { $0.path.contains("segments/0000000001") })
+            if lists { #expect(!archive.store.contents.keys.contains { $0.path.contains("tail/0000000001") }) }
+            #expect(try await archive.audit().findings.filter(\.isFault).isEmpty)
+            // Times of the tails count as those of segments do.
+            for time in [UInt64(100), 1000] {
+                let timed = try await AuditedArchive.make(in: try Self.fresh(directory, "\(time)"), lists: lists)
+                try self.timed(timed) { _ in 50 }
+                try self.timedTails(timed, time)
+                _ = try await prune(timed.store, .olderThan(500))
+                let reached = try #require(try self.floor(timed)).lsn
+                #expect(time < 500 ? reached > start : reached < start, "\(time): \(reached)")
+            }
+        }
+    }
+
+    private static func fresh(_ directory: String, _ name: String) throws -> String {
+        try FileManager.default.createDirectory(atPath: "\(directory)/\(name)", withIntermediateDirectories: true)
+        return "\(directory)/\(name)"
+    }
+
+    private func timedTails(_ archive: AuditedArchive, _ time: UInt64) throws {
+        for key in archive.store.contents.keys where key.path.contains("tail/") {
+            guard case .object(let object)? = archive.layout.meaning(of: key) else { continue }
+            let decoded = try ObjectDecoder.decode(archive.store.contents[key]!, key: key, start: object.start)
+            var metadata = decoded.metadata
+            metadata.timeIndex = [.init(time: time, lsn: metadata.end)]
+            archive.store.plant(key, try ObjectEncoder().encode(decoded.raw, metadata, level: 3).bytes)
+        }
+    }
+
+    /// A gap that begins and ends inside segments: what lies before it are tails, and the object behind it begins where no segment does.
+    @Test(arguments: [true, false])
+    func aGapInsideSegmentsHoldsNothingUp(lists: Bool) async throws {
+        try await withTemporaryDirectory { directory in
+            let path = "\(directory)/log"
+            let records = try SampleArchive.write(path, count: 90)
+            for request in [5500, 7000, 9000] as [UInt64] {
+                let store = MemoryObjectStore(capabilities: lists ? MemoryObjectStore.everything : MemoryObjectStore.everything.subtracting(.list))
+                let builder = try await ArchiveBuilder(store: store, directory: path)
+                try await builder.object(.segment, .zero..<LSN(4096))
+                try await builder.object(.tail(level: 0), LSN(4096)..<LSN(4700))
+                try await builder.object(.tail(level: 0), LSN(4700)..<LSN(5000))
+                try await builder.gap(LSN(5000)..<LSN(6000), reason: "dropped")
+                try await builder.object(.segment, LSN(6000)..<LSN(8192))
+                try await builder.object(.segment, LSN(8192)..<LSN(12_288))
+                try await builder.head(archived: LSN(12_288), checkpoint: LSN(12_288))
+                _ = try await prune(store, .before(LSN(request)))
+                let floor = try #require(try store.contents[builder.layout.floor].map { try FloorDocument(decoding: $0, key: builder.layout.floor) })
+                #expect(floor.objectStart == LSN(request == 5500 ? 0 : request == 7000 ? 6000 : 8192), "\(request)")
+                var findings: [AuditFinding] = []
+                _ = try await ArchiveAudit(store: store, log: SampleArchive.name, patience: Self.allowance).run { findings.append($0) }
+                #expect(findings.filter(\.isFault).map(\.kind) == (request == 5500 ? [.gap] : []), "\(request): \(findings)")
+                guard request > 6000 else { continue }
+                let reader = try await ArchiveReader.open(store: store, log: SampleArchive.name, patience: Self.allowance)
+                let restored = "\(directory)/r\(request)"
+                _ = try await Restore(reader).run(into: restored)
+                let kept = records.filter { $0.lsn >= floor.lsn && $0.lsn.advanced(by: UInt64($0.data.count) + 8) <= LSN(12_288) }
+                #expect(SampleArchive.isSame(try SampleArchive.records(restored), kept), "\(request)")
+            }
+        }
+    }
+
+    /// What was lost below the request is not waited for, where names can be listed; a time does not go past it.
+    @Test func aHoleBelowTheRequestHoldsNothingUp() async throws {
+        try await withTemporaryDirectory { directory in
+            let made = try await AuditedArchive.make(in: directory)
+            for lost in [[0], [4096], [4096, 8192]] as [[UInt64]] {
+                let archive = copy(made)
+                for start in lost { archive.store.plant(archive.layout.segment(try archive.epochs[0], start: LSN(start)), nil) }
+                #expect(try await !archive.audit().findings.filter(\.isFault).isEmpty)
+                let early = copy(archive)
+                _ = try await prune(early.store, .before(LSN(lost[0])))
+                #expect(try floor(early)?.lsn ?? .zero <= LSN(lost[0]))
+                _ = try await prune(archive.store, .before(LSN(14_000)))
+                #expect(try floor(archive)?.objectStart == LSN(12_288), "\(lost)")
+                #expect(try await archive.audit().findings.filter(\.isFault).isEmpty, "\(lost)")
+            }
+        }
+    }
+
+    // MARK: Two at a time
+
+    /// A second prune with a lower floor, all of it at each request of the first one: the floor ends at the higher one, and nothing above it is gone.
+    @Test(arguments: [true, false])
+    func twoAtATimeDoNoHarm(lists: Bool) async throws {
+        try await withTemporaryDirectory { directory in
+            let made = try await AuditedArchive.make(in: directory, lists: lists)
+            let undisturbed = copy(made)
+            _ = try await prune(undisturbed.store, .before(LSN(13_000)))
+            let wanted = try #require(try floor(undisturbed)).lsn
+            for operation in [MemoryObjectStore.Operation.get, .list, .head, .replace, .delete] {
+                for request in 0..<undisturbed.store.count(of: operation) {
+                    let archive = copy(made)
+                    // One that read the floor before the other wrote its own, and writes afterwards.
+                    let lower = FloorDocument(
+                        lsn: made.records.first { $0.lsn >= LSN(4096) }!.lsn, epoch: try made.epochs[0], objectStart: LSN(4096), time: 1)
+                    let bytes = try lower.encoded(for: archive.layout.floor)
+                    let key = archive.layout.floor
+                    for _ in 0..<request { archive.store.inject(.delay {}, into: operation) }
+                    archive.store.inject(.delay { archive.store.plant(key, bytes) }, into: operation)
+                    do { _ = try await prune(archive.store, .before(LSN(13_000))) } catch let error as ArchiveError { #expect(error.code == .diverged, "\(operation) \(request): \(error)") }
+                    let floor = try #require(try floor(archive)).lsn
+                    #expect(floor == wanted, "\(operation) \(request): \(floor)")
+                    #expect(try await archive.audit().findings.filter(\.isFault).isEmpty, "\(operation) \(request)")
+                }
             }
         }
     }

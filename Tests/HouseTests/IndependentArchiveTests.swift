@@ -117,6 +117,26 @@ import WAL
         }
     }
 
+    /// The first object that is left begins where a gap ended, inside a segment.
+    @Test func anArchiveThatWasPrunedBehindAGapIsReadAlike() async throws {
+        try await withTemporaryDirectory { directory in
+            let log = try SegmentedLog.open(directory: "\(directory)/log", segmentSize: 4096)
+            _ = try IndependentLogTests.fill(log, seed: 4)
+            try log.close()
+            let builder = try await ArchiveBuilder(store: try DirectoryStore(root: "\(directory)/archive"), directory: "\(directory)/log")
+            let reader = builder.reader
+            let first = try #require(try IndependentLogTests.records(reader.iter()).first { $0.lsn >= 13_000 })
+            try await builder.object(.segment, LSN(13_000)..<LSN(16_384))
+            try await builder.object(.segment, LSN(16_384)..<LSN(20_480))
+            try await builder.head(archived: LSN(20_480), checkpoint: LSN(20_480))
+            try await builder.floor(lsn: LSN(first.lsn), objectStart: LSN(13_000))
+            let independent = try await IndependentReader("archive", "\(directory)/archive/orders")
+            #expect(independent.refusal == nil)
+            let kept = try IndependentLogTests.records(reader.iter()).filter { $0.lsn >= first.lsn && $0.lsn + 8 + UInt64($0.data.count / 2) <= 20_480 }
+            #expect(independent.records == kept && kept.count > 10)
+        }
+    }
+
     @Test func aMissingSegmentIsNoEnd() async throws {
         try await withTemporaryDirectory { directory in
             _ = try await makeArchive(in: directory)

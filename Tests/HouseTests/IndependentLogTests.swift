@@ -69,6 +69,32 @@ import WAL
         #expect(independent.only("end").map(\.lsn) == [67])
     }
 
+    /// A directory that is being restored is no log; what it is going to be is read alike, and damage to that is not believed.
+    @Test func aRestoreThatIsNotCompleteIsReadAlike() async throws {
+        try await withTemporaryDirectory { directory in
+            let golden = try Data(contentsOf: House.root.appending(path: "Tests/Golden/log/restoring.bin"))
+            let mark = try ReplicaMark.decode(Array(golden))
+            let path = URL(filePath: "\(directory)/restoring")
+            try golden.write(to: path)
+            let independent = try await IndependentReader("log", directory)
+            let line = try #require(independent.only("restoring").first)
+            #expect(independent.refusal?.refused.contains("no log yet") == true && independent.lines.count == 1)
+            #expect(line.log_id == "\(mark.logID)" && line.segment_size == Int(mark.segmentSize) && line.head == mark.head.rawValue)
+            #expect(mark.end == .through(LSN(try #require(line.lsn))) && line.target == 2 && line.synced == mark.synced.rawValue && mark.synced == LSN(4096))
+            for offset in [0, 8, 13, 20, 33, 41, 50, 57, 512, 521] {
+                var bad = golden
+                bad[offset] ^= 0x10
+                try bad.write(to: path)
+                let damaged = try await IndependentReader("log", directory)
+                if offset < 512 {
+                    #expect(damaged.lines.isEmpty && damaged.refusal != nil, "byte \(offset)")
+                } else {
+                    #expect(damaged.only("restoring").map(\.synced) == [0], "byte \(offset)")
+                }
+            }
+        }
+    }
+
     @Test func aFreshLogIsReadAlikeBesideItsWriterAndAfterwards() async throws {
         try await withTemporaryDirectory { directory in
             let path = "\(directory)/log"

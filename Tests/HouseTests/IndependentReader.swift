@@ -27,6 +27,8 @@ struct IndependentReader {
         var digest: String?
         var count: UInt64?
         var because: String?
+        var target: Int?
+        var synced: UInt64?
     }
 
     struct Record: Equatable {

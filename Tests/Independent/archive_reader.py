@@ -110,7 +110,8 @@ class Archive:
         require(covering, "before the first epoch of this line", x)
         epoch, size = covering[-1], self.log["segment_size"]
         e = name(epoch)
-        r = max([epoch["start_lsn"]] + crossed.get(e, []))
+        pruned = [self.floor["object_start"]] if self.floor and self.floor["object_start"] <= x else []
+        r = max([epoch["start_lsn"]] + pruned + crossed.get(e, []))
         start = max(x // size * size, r)
         found = self.either(f"segments/{e}/{start:020}.zst", start, epoch)
         for level in (3, 2, 1, 0):

@@ -37,6 +37,7 @@ class Paths:
         self.in_one_file = not os.path.isdir(path)
         join = (lambda name: f"{path}.{name}") if self.in_one_file else (lambda name: os.path.join(path, name))
         self.log, self.control, self.lock, self.slots = path, join("control"), join("lock"), join("slots")
+        self.restoring = join("restoring")
         self.segment = lambda k: join(f"{k:020}.wal")
         self.times = lambda k: join(f"{k:020}.times")
         self.epochs = lambda generation: join(f"epochs-{generation:020}")
@@ -167,7 +168,7 @@ def slot_half(half, parity, log_id):
         "kind": "pin" if kind == 1 else "destination", "generation": u64(half, 16), "position": u64(half, 40),
         "epoch_id": u64(half, 48), "segment_digest": half[56:72].hex(), "segment": [u64(half, 72), u64(half, 80)],
         "archive_id": half[88:104].hex(), "archived": u64(half, 104), "capabilities": u32(half, 116),
-        "levels": [], "tail_digest": half[248:264].hex(), "started_end": u64(half, 264),
+        "levels": [], "tail_digests": [half[at:at + 16].hex() for at in range(312, 376, 16)], "started_end": u64(half, 264),
         "last_gap": [u64(half, 272), u64(half, 280)], "released": u64(half, 376), "tails_left": [u64(half, 384), u64(half, 392)], "gaps": [], "shipping_epoch": u64(half, 288), "shipping_start": u64(half, 296),
         "acknowledged": u64(half, 304),
     }
@@ -241,6 +242,20 @@ def times(data, log_id, k):
             return entries
         entries.append([t, d])
         at = second[1] + 4
+
+
+# §12
+
+def restore_mark(data):
+    """What is being restored, of a directory that is no log yet."""
+    require(len(data) == 1024 and data[:8] == b"WALSHIPR" and u32(data, 56) == stored_crc(data[:56]), "the file restoring is damaged")
+    require(u32(data, 8) == 1, f"of a newer version: a restore of version {u32(data, 8)}")
+    size, head, target = u64(data, 32), u64(data, 40), u64(data, 48)
+    require(u32(data, 12) <= 2 and max(head, target) <= LSN_MAX and size % PAGE == 0 and PAGE <= size <= 1 << 30, "the file restoring is out of range")
+    synced = u64(data, 512)
+    if synced > LSN_MAX or u32(data, 520) != stored_crc(data[16:32] + data[512:520]):
+        synced = 0
+    return {"log_id": str(uuid.UUID(bytes=data[16:32])), "segment_size": size, "head": head, "target": u32(data, 12), "lsn": target, "synced": synced}
 
 
 # §13
@@ -346,6 +361,10 @@ class Log:
 
 def listing(path, elsewhere):
     """Everything in the log, as values for JSON, one after another."""
+    paths = Paths(path)
+    if not paths.in_one_file and not os.path.exists(paths.control) and os.path.exists(paths.restoring):
+        yield {"what": "restoring", **restore_mark(read_file(paths.restoring))}
+        raise Refused(f"{path} is being restored, and no log yet")
     log = Log(path, elsewhere)
     yield {"what": "identity", **log.identity, "log_id": str(uuid.UUID(bytes=log.log_id))}
     facts = {key: value for key, value in log.facts.items() if key != "epochs"}

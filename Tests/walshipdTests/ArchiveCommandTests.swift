@@ -33,6 +33,14 @@ import WAL
             #expect(json.code == 3 && object["ok"] as? Bool == false && object["damaged"] as? Int == 1)
             #expect((object["findings"] as? [[String: Any]])?.first?["key"] as? String == key.path)
             #expect(try await run(directory, "verify", "--archive", "\(url)x").code == 5)
+            // JSON, with the same members, however it ends.
+            let members = Set(object.keys)
+            for (arguments, code) in [(["--archive", url, "--cursor", "\(directory)/archive"], Int32(2)), (["--archive", "\(url)x"], 5), (["--archive", "ftp://x/y"], 2)] {
+                let ended = try await Program.run(Program.walshipd, ["verify", "--json"] + arguments, in: directory)
+                let report = try #require(try JSONSerialization.jsonObject(with: Data(ended.output.utf8)) as? [String: Any], "\(ended)")
+                #expect(ended.code == code && Set(report.keys) == members && report["ok"] as? Bool == false && report["error"] is String, "\(ended)")
+            }
+            #expect(object["error"] is NSNull)
             #expect(try await run(directory, "verify").code == 2)
             #expect(try await run(directory, "verify", "--archive", url, "--log", "\(directory)/log").code == 2)
         }
@@ -68,7 +76,7 @@ import WAL
             #expect(dry.code == 3 && dry.output.contains("would mend segment 1, LSN 4096 to 8192: from orders/segments/"), "\(dry)")
             #expect(try Data(contentsOf: URL(filePath: path)) == bytes)
             let done = try await run(directory, "repair", "--log", "\(directory)/log", "--archive", url, "--yes")
-            #expect(done.code == 0 && done.output.contains("replaced \(path): LSN 4096 to 8192 from \(url), 1 bytes"), "\(done)")
+            #expect(done.code == 0 && done.output.contains("replaced \(path): LSN 4096 to 8192 from \(url), 1 byte changed\n"), "\(done)")
             #expect(try Data(contentsOf: URL(filePath: path)).prefix(4096) == whole.prefix(4096))
             #expect(try await run(directory, "verify", "--log", "\(directory)/log").code == 0)
         }
@@ -91,6 +99,32 @@ import WAL
                 #expect(again.code == 0 && again.error.contains("nothing to repair"), "\(again)")
             }
             #expect(try await run(directory, "repair", "--archive", url).code == 2)
+        }
+    }
+
+    @Test func repairSaysWhatItDoesToDocumentsAndFacts() async throws {
+        try await withArchive { directory, url, builder in
+            try FileManager.default.copyItem(atPath: "\(directory)/archive", toPath: "\(directory)/copy")
+            for key in [builder.layout.logDocument, builder.layout.claim(1), builder.layout.start(1)] {
+                try flip("\(directory)/archive/\(key)")
+                let arguments = ["repair", "--archive", url, "--from", "file://\(directory)/copy/orders"]
+                let dry = try await Program.run(Program.walshipd, arguments, in: directory)
+                #expect(dry.code == 3 && dry.output.contains("would put damaged \(key), "), "\(dry)")
+                let done = try await Program.run(Program.walshipd, arguments + ["--yes"], in: directory)
+                #expect(done.code == 0 && done.output.contains("put damaged \(key), ") && done.error.contains("1 brought back"), "\(done)")
+                #expect(try await run(directory, "verify", "--archive", url).code == 0, "\(key)")
+            }
+            let control = "\(directory)/log/control"
+            var bytes = try #require(FileManager.default.contents(atPath: control))
+            bytes[4096 + 40] ^= 1
+            let handle = try FileHandle(forWritingTo: URL(filePath: control))
+            try handle.write(contentsOf: bytes)
+            try handle.close()
+            let dry = try await run(directory, "repair", "--log", "\(directory)/log", "--archive", url)
+            #expect(dry.code == 3 && dry.output == "would write one copy of the facts in \(control), from the other one\n", "\(dry)")
+            let done = try await run(directory, "repair", "--log", "\(directory)/log", "--archive", url, "--yes")
+            #expect(done.code == 0 && done.output == "wrote one copy of the facts in \(control), from the other one\n", "\(done)")
+            #expect(try await run(directory, "verify", "--log", "\(directory)/log").code == 0)
         }
     }
 

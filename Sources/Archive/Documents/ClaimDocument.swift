@@ -29,15 +29,14 @@ public struct ClaimDocument: ArchiveDocument {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         try container.checkFormat(.format)
         self.init(
-            epoch: EpochName(number: try container.epochNumber(.epochNumber), id: try container.epochID(.epochID)),
+            epoch: try container.epoch(.epochNumber, .epochID),
             host: try container.text(.host), time: try container.decimal(.time))
     }
 
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: CodingKeys.self)
         try container.encodeFormat(.format)
-        try container.encode(epoch.number, forKey: .epochNumber)
-        try container.encodeEpochID(epoch.id, .epochID)
+        try container.encode(epoch, .epochNumber, .epochID)
         try container.encode(host, forKey: .host)
         try container.encodeDecimal(time, .time)
     }

@@ -42,12 +42,8 @@ public struct CursorDocument: ArchiveDocument {
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         try container.checkFormat(.format)
-        guard let logID = LogID(try container.decode(String.self, forKey: .logID)) else { throw container.malformed(.logID, "not a UUID") }
-        guard let archiveID = ArchiveID(hex: try container.decode(String.self, forKey: .archiveID)) else {
-            throw container.malformed(.archiveID, "not thirty-two lower-case hex digits")
-        }
         self.init(
-            logID: logID, archiveID: archiveID, isOpened: try container.decode(Bool.self, forKey: .opened),
+            logID: try container.logID(.logID), archiveID: try container.archiveID(.archiveID), isOpened: try container.decode(Bool.self, forKey: .opened),
             epochs: try container.decode([Entry].self, forKey: .epochs))
     }
 
@@ -71,13 +67,12 @@ extension CursorDocument.Entry: Codable {
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         self.init(
-            epoch: EpochName(number: try container.epochNumber(.number), id: try container.epochID(.id)), resume: try container.lsn(.resume))
+            epoch: try container.epoch(.number, .id), resume: try container.lsn(.resume))
     }
 
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: CodingKeys.self)
-        try container.encode(epoch.number, forKey: .number)
-        try container.encodeEpochID(epoch.id, .id)
+        try container.encode(epoch, .number, .id)
         try container.encodeLSN(resume, .resume)
     }
 }

@@ -67,10 +67,21 @@ struct UnsealedDocument<Document: ArchiveDocument>: Encodable {
 }
 
 /// The field that says how to read the others.
-struct DocumentVersion: Decodable {
+package struct DocumentVersion: Decodable {
     private enum CodingKeys: String, CodingKey { case format }
 
-    init(from decoder: any Decoder) throws {
+    package init(from decoder: any Decoder) throws {
         try decoder.container(keyedBy: CodingKeys.self).checkFormat(.format)
+    }
+
+    /// Whether the document is whole and belongs to a newer version, so that nobody may change or replace it. One whose checksum is wrong is damaged, whatever it says.
+    package static func isNewer(_ document: [UInt8]) -> Bool {
+        guard DocumentChecksum.problem(document) == nil else { return false }
+        do {
+            _ = try JSONDecoder().decode(DocumentVersion.self, from: Data(document))
+            return false
+        } catch {
+            return true
+        }
     }
 }

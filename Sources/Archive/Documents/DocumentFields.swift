@@ -41,16 +41,25 @@ extension KeyedDecodingContainer {
         try decodeNil(forKey: key) ? nil : lsn(key)
     }
 
-    func epochNumber(_ key: Key) throws -> UInt64 {
-        let number = try number(key)
-        guard EpochName.isValid(number: number) else { throw malformed(key, "not between 1 and \(ArchiveLimits.epochNumberMax)") }
-        return number
+    /// An epoch's name, in two fields.
+    func epoch(_ numberKey: Key, _ idKey: Key) throws -> EpochName {
+        let number = try number(numberKey)
+        guard EpochName.isValid(number: number) else { throw malformed(numberKey, "not between 1 and \(ArchiveLimits.epochNumberMax)") }
+        let text = try decode(String.self, forKey: idKey)
+        guard HexPair.isLowerCaseHex(text), let id = EpochID(hex: text) else { throw malformed(idKey, "not sixteen lower-case hex digits") }
+        return EpochName(number: number, id: id)
     }
 
-    func epochID(_ key: Key) throws -> EpochID {
+    /// A logID, as it is written: there is one text for each.
+    func logID(_ key: Key) throws -> LogID {
         let text = try decode(String.self, forKey: key)
-        guard HexPair.isLowerCaseHex(text), let id = EpochID(hex: text) else { throw malformed(key, "not sixteen lower-case hex digits") }
-        return id
+        guard let logID = LogID(text), logID.description == text else { throw malformed(key, "not a UUID in lower case") }
+        return logID
+    }
+
+    func archiveID(_ key: Key) throws -> ArchiveID {
+        guard let archiveID = ArchiveID(hex: try decode(String.self, forKey: key)) else { throw malformed(key, "not thirty-two lower-case hex digits") }
+        return archiveID
     }
 
     func text(_ key: Key) throws -> String {
@@ -73,7 +82,10 @@ extension KeyedEncodingContainer {
     mutating func encodeLSNOrNull(_ lsn: LSN?, _ key: Key) throws {
         if let lsn { try encodeLSN(lsn, key) } else { try encodeNil(forKey: key) }
     }
-    mutating func encodeEpochID(_ id: EpochID, _ key: Key) throws { try encode(id.description, forKey: key) }
+    mutating func encode(_ epoch: EpochName, _ numberKey: Key, _ idKey: Key) throws {
+        try encode(epoch.number, forKey: numberKey)
+        try encode(epoch.id.description, forKey: idKey)
+    }
 }
 
 enum DocumentFormat {

@@ -37,15 +37,14 @@ public struct EncryptionDocument: ArchiveDocument {
             throw container.malformed(.keyID, "not thirty-two lower-case hex digits")
         }
         self.init(
-            epoch: EpochName(number: try container.epochNumber(.epochNumber), id: try container.epochID(.epochID)),
+            epoch: try container.epoch(.epochNumber, .epochID),
             from: try container.lsn(.from), keyID: keyID, time: try container.decimal(.time))
     }
 
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: CodingKeys.self)
         try container.encodeFormat(.format)
-        try container.encode(epoch.number, forKey: .epochNumber)
-        try container.encodeEpochID(epoch.id, .epochID)
+        try container.encode(epoch, .epochNumber, .epochID)
         try container.encodeLSN(from, .from)
         try container.encode(keyID.description, forKey: .keyID)
         try container.encodeDecimal(time, .time)

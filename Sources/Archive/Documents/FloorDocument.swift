@@ -36,7 +36,7 @@ public struct FloorDocument: ArchiveDocument {
         try container.checkFormat(.format)
         self.init(
             lsn: try container.lsn(.lsn),
-            epoch: EpochName(number: try container.epochNumber(.epochNumber), id: try container.epochID(.epochID)),
+            epoch: try container.epoch(.epochNumber, .epochID),
             objectStart: try container.lsn(.objectStart), time: try container.decimal(.time))
     }
 
@@ -44,8 +44,7 @@ public struct FloorDocument: ArchiveDocument {
         var container = encoder.container(keyedBy: CodingKeys.self)
         try container.encodeFormat(.format)
         try container.encodeLSN(lsn, .lsn)
-        try container.encode(epoch.number, forKey: .epochNumber)
-        try container.encodeEpochID(epoch.id, .epochID)
+        try container.encode(epoch, .epochNumber, .epochID)
         try container.encodeLSN(objectStart, .objectStart)
         try container.encodeDecimal(time, .time)
     }

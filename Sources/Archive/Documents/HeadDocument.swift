@@ -40,7 +40,7 @@ public struct HeadDocument: ArchiveDocument {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         try container.checkFormat(.format)
         self.init(
-            epoch: EpochName(number: try container.epochNumber(.epochNumber), id: try container.epochID(.epochID)),
+            epoch: try container.epoch(.epochNumber, .epochID),
             archived: try container.lsn(.archived), checkpoint: try container.lsn(.checkpoint),
             durable: try container.lsn(.durable), time: try container.decimal(.time))
     }
@@ -48,8 +48,7 @@ public struct HeadDocument: ArchiveDocument {
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: CodingKeys.self)
         try container.encodeFormat(.format)
-        try container.encode(epoch.number, forKey: .epochNumber)
-        try container.encodeEpochID(epoch.id, .epochID)
+        try container.encode(epoch, .epochNumber, .epochID)
         try container.encodeLSN(archived, .archived)
         try container.encodeLSN(checkpoint, .checkpoint)
         try container.encodeLSN(durable, .durable)

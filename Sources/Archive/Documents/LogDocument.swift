@@ -29,15 +29,7 @@ public struct LogDocument: ArchiveDocument {
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         try container.checkFormat(.format)
-        let logText = try container.decode(String.self, forKey: .logID)
-        guard let logID = LogID(logText), logID.description == logText else {
-            throw container.malformed(.logID, "not a UUID in lower case")
-        }
-        guard let archiveID = ArchiveID(hex: try container.decode(String.self, forKey: .archiveID)) else {
-            throw container.malformed(.archiveID, "not thirty-two lower-case hex digits")
-        }
-        self.init(
-            logID: logID, archiveID: archiveID, segmentSize: try container.number(.segmentSize))
+        self.init(logID: try container.logID(.logID), archiveID: try container.archiveID(.archiveID), segmentSize: try container.number(.segmentSize))
     }
 
     public func encode(to encoder: any Encoder) throws {

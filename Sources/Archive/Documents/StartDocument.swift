@@ -78,14 +78,13 @@ extension StartDocument.Entry: Codable {
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         self.init(
-            epoch: EpochName(number: try container.epochNumber(.number), id: try container.epochID(.id)),
+            epoch: try container.epoch(.number, .id),
             fork: try container.lsn(.fork), start: try container.lsnOrNull(.start))
     }
 
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: CodingKeys.self)
-        try container.encode(epoch.number, forKey: .number)
-        try container.encodeEpochID(epoch.id, .id)
+        try container.encode(epoch, .number, .id)
         try container.encodeLSN(fork, .fork)
         try container.encodeLSNOrNull(start, .start)
     }
@@ -103,12 +102,11 @@ private struct NameField: Codable {
 
     init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
-        name = EpochName(number: try container.epochNumber(.number), id: try container.epochID(.id))
+        name = try container.epoch(.number, .id)
     }
 
     func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: CodingKeys.self)
-        try container.encode(name.number, forKey: .number)
-        try container.encodeEpochID(name.id, .id)
+        try container.encode(name, .number, .id)
     }
 }

@@ -112,20 +112,37 @@ public enum ObjectDecoder {
         let size = Int(reader.u32())
         guard reader.u64() == ObjectMetadataFormat.magic else { throw .damaged("its first frame is not walship's metadata") }
         let version = reader.u32()
-        guard version == ObjectMetadataFormat.version else { throw .unsupported("object format \(version) is not one this version reads") }
-        guard (ObjectMetadataFormat.headerSize...ObjectMetadataFormat.sizeMax).contains(size) else {
-            throw .damaged("its metadata claims \(size) bytes")
+        let isSized = (ObjectMetadataFormat.headerSize...ObjectMetadataFormat.sizeMax).contains(size)
+        guard version == ObjectMetadataFormat.version else {
+            if isSized, offset + size <= bytes.count, isOfThisVersion(bytes[offset..<offset + size]) {
+                throw .damaged("its version says \(version), and its metadata's CRC-32C is right with \(ObjectMetadataFormat.version)")
+            }
+            throw .unsupported("object format \(version) is not one this version reads")
         }
+        guard isSized else { throw .damaged("its metadata claims \(size) bytes") }
         return offset..<(offset + size)
     }
 
-    private static func parsedMetadata(_ bytes: ArraySlice<UInt8>, key: ObjectKey, start: LSN) throws(ObjectFormatFailure) -> ObjectMetadata {
-        let offset = bytes.startIndex
-        var reader = LittleEndianReader(bytes[(offset + ObjectMetadataFormat.headerChecksumOffset)...])
+    /// Whether metadata that names another version is of this one: its checksum is right with this one's number. A bit has flipped in it then; what is really of another
+    /// version is not damaged, and nobody replaces it.
+    private static func isOfThisVersion(_ metadata: ArraySlice<UInt8>) -> Bool {
+        var bytes = Array(metadata)
+        bytes.storeLittleEndian(ObjectMetadataFormat.version, at: ObjectMetadataFormat.versionOffset)
+        let (stored, computed) = storedAndComputed(bytes[...])
+        return stored == computed
+    }
+
+    private static func storedAndComputed(_ metadata: ArraySlice<UInt8>) -> (stored: UInt32, computed: UInt32) {
+        let offset = metadata.startIndex
+        var reader = LittleEndianReader(metadata[(offset + ObjectMetadataFormat.headerChecksumOffset)...])
         let stored = reader.u32()
-        var zeroed = Array(bytes)
+        var zeroed = Array(metadata)
         zeroed.storeLittleEndian(0, at: ObjectMetadataFormat.checksumOffset)
-        let computed = checksum(zeroed[...], zeroing: ObjectMetadataFormat.headerChecksumOffset)
+        return (stored, checksum(zeroed[...], zeroing: ObjectMetadataFormat.headerChecksumOffset))
+    }
+
+    private static func parsedMetadata(_ bytes: ArraySlice<UInt8>, key: ObjectKey, start: LSN) throws(ObjectFormatFailure) -> ObjectMetadata {
+        let (stored, computed) = storedAndComputed(bytes)
         guard stored == computed else {
             throw .damaged("its metadata's CRC-32C is \(hex(computed)), the metadata says \(hex(stored))")
         }

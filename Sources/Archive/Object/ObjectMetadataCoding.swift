@@ -7,6 +7,7 @@ enum ObjectMetadataFormat {
     static let version: UInt32 = 1
     /// Bit 0: the content is encrypted.
     static let encryptedFlag: UInt32 = 1 << 0
+    static let versionOffset = 8
     static let checksumOffset = 120
     static let headerChecksumOffset = 124
     static let headerSize = 240

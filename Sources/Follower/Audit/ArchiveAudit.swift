@@ -52,25 +52,34 @@ public struct ArchiveAudit: Sendable {
         }
         try report(inventory.findings)
         if let floor = inventory.floor, let problem = state.problem(with: floor) { try report([AuditFinding(.damage, problem, key: layout.floor)]) }
+        let objects = AuditedObjects(access: access, keys: keys, log: inventory.log)
         var resumes: [CursorDocument.Entry] = []
-        var total = inventory.items.values.map(\.count).reduce(0, +)
         for epoch in state.epochs {
             let known = cursor?.epochs.first { $0.epoch == epoch }?.resume
-            let all = inventory.items[epoch] ?? []
-            let items = known.map { known in all.filter { $0.object.start >= known } } ?? all
-            state.summary.skipped += all.count - items.count
-            total -= all.count - items.count
-            var chain = state.chain(epoch, known: known, items, layout, keys)
-            try await inOrder(items, expecting: inventory.log) { item, content in
-                if case .whole(let metadata, let raw) = content { state.note(metadata, isOpened: raw != nil) }
-                if case .gone = content { state.lost += 1 }
-                try report(chain.take(item, content))
-                state.done += 1
-                progress(Progress(done: state.done, total: total, bytes: state.summary.objectBytes))
+            let items = inventory.items[epoch] ?? []
+            let old = known.map { known in items.prefix { $0.object.start < known } } ?? []
+            var audit = EpochAudit(
+                chain: state.chain(epoch, known: known, items, layout, keys),
+                second: SecondLook(objects: objects, epoch: epoch, naming: inventory.naming(epoch), items))
+            state.summary.skipped += old.count
+            state.total -= old.count
+            for item in old { try report(try await audit.take(item, .known)) }
+            try await objects.inOrder(items.dropFirst(old.count), width: width) { item, content in
+                try report(try await audit.take(item, content))
+                state.note(content)
+                progress(state.progress)
             }
-            try report(try await stillMissing(chain.finish(), state))
+            try report(try await audit.finish())
+            for content in audit.found { state.note(content) }
+            let chain = audit.chain
             state.snapshots.merge(chain.snapshots.map { (State.Branch(epoch: epoch, at: $0.key), $0.value) }) { first, _ in first }
-            if epoch == inventory.newest?.epoch.epoch { state.summary.end = chain.position }
+            if epoch == inventory.newest?.epoch.epoch {
+                state.summary.end = chain.position
+                if !inventory.isListed, inventory.heads[epoch] == nil {
+                    let what = "whether the archive ends at LSN \(chain.position) cannot be told: there is no head document, and the store does not list"
+                    try report([AuditFinding(.missing, what, key: layout.head(epoch))])
+                }
+            }
             resumes.append(CursorDocument.Entry(epoch: epoch, resume: chain.resume))
         }
         if state.summary.damages == 0, state.summary.missing == 0, let log = inventory.log {
@@ -92,72 +101,6 @@ public struct ArchiveAudit: Sendable {
         }
     }
 
-    /// What was pruned or went its way while the audit ran is not missing.
-    private func stillMissing(_ findings: [AuditFinding], _ state: State) async throws(ArchiveError) -> [AuditFinding] {
-        guard state.lost > 0, findings.contains(where: { $0.kind == .missing }) else { return findings }
-        let floor = try await access.document(FloorDocument.self, layout.floor)?.objectStart ?? .zero
-        return findings.filter { finding in finding.kind != .missing || (finding.lsn.map { $0 >= floor } ?? true) }
-    }
-
-    // MARK: Fetching
-
-    /// Reads ahead as far as `fetches` allows, and hands out in order.
-    private func inOrder(
-        _ items: [ArchiveInventory.Item], expecting log: LogDocument?, _ take: (ArchiveInventory.Item, AuditChain.Content) throws -> Void
-    ) async throws {
-        try await withThrowingTaskGroup(of: (Int, AuditChain.Content).self) { group in
-            var begun = 0
-            var due = 0
-            var ready: [Int: AuditChain.Content] = [:]
-            while due < items.count {
-                while begun < min(items.count, due + width) {
-                    let index = begun
-                    let object = items[index].object
-                    group.addTask { (index, try await read(object, log)) }
-                    begun += 1
-                }
-                guard let (index, content) = try await group.next() else { preconditionFailure("something is under way") }
-                ready[index] = content
-                while let content = ready.removeValue(forKey: due) {
-                    try take(items[due], content)
-                    due += 1
-                }
-            }
-        }
-    }
-
-    private func read(_ object: ArchivedObject, _ log: LogDocument?) async throws(ArchiveError) -> AuditChain.Content {
-        let key = layout.key(object)
-        do throws(ArchiveError) {
-            return try await readingAgain { () throws(ArchiveError) -> AuditChain.Content in
-                guard let bytes = try await access.bytes(key, limit: ArchiveLimits.objectSizeMax) else { return .gone }
-                let keys = keys
-                let content = try await OffPool.run { () throws(ArchiveError) -> AuditChain.Content in
-                    do throws(ArchiveError) {
-                        let decoded = try ObjectDecoder.decode(bytes, key: key, start: object.start, keys: keys)
-                        return .whole(decoded.metadata, raw: decoded.raw)
-                    } catch where error.code == .keyMissing {
-                        return .whole(try ObjectDecoder.checkSealed(bytes, key: key, start: object.start), raw: nil)
-                    }
-                }
-                if case .whole(let metadata, _) = content { try requireName(metadata, object, log, key) }
-                return content
-            }
-        } catch where AuditChain.isFault(error) {
-            return .faulty(error)
-        }
-    }
-
-    private func requireName(_ metadata: ObjectMetadata, _ object: ArchivedObject, _ log: LogDocument?, _ key: ObjectKey) throws(ArchiveError) {
-        guard metadata.epoch == object.epoch, metadata.kind == object.kind else {
-            throw ArchiveError(.diverged, "it is a \(metadata.kind) of epoch \(metadata.epoch), its name says otherwise", key: key, lsn: object.start)
-        }
-        guard let log else { return }
-        guard metadata.logID == log.logID, metadata.archiveID == log.archiveID else {
-            throw ArchiveError(.diverged, "it is of log \(metadata.logID), archive \(metadata.archiveID)", key: key, lsn: object.start)
-        }
-    }
-
     // MARK: What is kept
 
     private struct State {
@@ -170,11 +113,13 @@ public struct ArchiveAudit: Sendable {
         var summary = AuditSummary()
         var snapshots: [Branch: FrameStream] = [:]
         var done = 0
-        /// Objects that were listed and are not there.
-        var lost = 0
+        /// Objects that are going to be read.
+        var total: Int
+        var progress: Progress { Progress(done: done, total: max(done, total), bytes: summary.objectBytes) }
 
         init(_ inventory: ArchiveInventory) {
             self.inventory = inventory
+            total = inventory.items.values.map(\.count).reduce(0, +)
             summary.documents = inventory.documents
             summary.isListed = inventory.isListed
             summary.epochs = inventory.starts.count
@@ -194,32 +139,42 @@ public struct ArchiveAudit: Sendable {
             return newest.epochs.contains { $0.epoch == floor.epoch } ? nil : "field epoch_id: epoch \(floor.epoch) is none of the archive's"
         }
 
-        mutating func note(_ metadata: ObjectMetadata, isOpened: Bool) {
+        mutating func note(_ content: AuditChain.Content) {
+            done += 1
+            guard case .whole(let metadata, let raw) = content else { return }
             if metadata.kind == .segment { summary.segments += 1 } else { summary.tails += 1 }
             summary.objectBytes += metadata.objectSize
             summary.rawBytes += metadata.rawSize
             summary.records += metadata.records?.count ?? 0
-            if !isOpened { summary.sealed += 1 }
+            if raw == nil { summary.sealed += 1 }
+            summary.owners.insert(AuditSummary.Owner(logID: metadata.logID, archiveID: metadata.archiveID))
         }
 
         func chain(_ epoch: EpochName, known: LSN?, _ items: [ArchiveInventory.Item], _ layout: Layout, _ keys: KeyRing) -> AuditChain {
             let document = inventory.starts[epoch.number].flatMap { $0.epoch.epoch == epoch ? $0 : nil }
             let line = inventory.newest?.epochs ?? []
-            let index = line.firstIndex { $0.epoch == epoch }
-            let table = document.flatMap { EpochTable($0.epochs.map { Epoch(number: $0.epoch.number, id: $0.epoch.id, start: $0.fork) }) }
+            let index = line.firstIndex { $0.epoch == epoch && $0.start != nil }
+            let start = index.flatMap { line[$0].start } ?? document?.epoch.start
             let clip = index.flatMap { line[($0 + 1)...].compactMap(\.start).min() }
+            let isInLine = index != nil && inventory.log != nil
+            let first = start ?? items.first?.object.start ?? .zero
+            let floor = inventory.floor.flatMap { floor in isInLine && floor.lsn >= first && clip.map { floor.lsn < $0 } ?? true ? floor : nil }
             let place = AuditChain.Place(
-                epoch: epoch, layout: layout, keys: keys, segmentSize: inventory.log?.segmentSize, start: document?.epoch.start, epochs: table,
-                gaps: inventory.gaps[epoch] ?? [:], isInLine: index != nil && inventory.log != nil, clip: clip, head: inventory.heads[epoch])
-            let first = document?.epoch.start ?? items.first?.object.start ?? .zero
+                epoch: epoch, layout: layout, keys: keys, segmentSize: inventory.log?.segmentSize, start: start, epochs: document.flatMap { State.table($0) },
+                line: index == nil ? nil : inventory.newest.flatMap { State.table($0) }, gaps: inventory.gaps[epoch] ?? [:], isInLine: isInLine, clip: clip,
+                head: inventory.heads[epoch], floor: floor)
             // Below the floor objects may be left that nobody has come to remove yet.
-            let floor = inventory.floor?.objectStart ?? .zero
-            return AuditChain(place, begin: max(first, known ?? first, floor), frames: parent(document), branches: branches(of: epoch))
+            return AuditChain(
+                place, begin: max(first, inventory.floor?.objectStart ?? .zero), known: known, frames: parent(document), branches: branches(of: epoch))
+        }
+
+        private static func table(_ document: StartDocument) -> EpochTable? {
+            EpochTable(document.epochs.map { Epoch(number: $0.epoch.number, id: $0.epoch.id, start: $0.fork) })
         }
 
         /// Where the epoch that this one goes on from has come to at its start.
         private func parent(_ document: StartDocument?) -> FrameStream? {
-            guard let document, let start = document.epoch.start, let table = EpochTable(document.epochs.map { Epoch(number: $0.epoch.number, id: $0.epoch.id, start: $0.fork) }),
+            guard let document, let start = document.epoch.start, let table = State.table(document),
                 let parent = document.epochs.dropLast().last(where: { $0.start.map { $0 < start } ?? false }), let log = inventory.log
             else { return nil }
             return snapshots[Branch(epoch: parent.epoch, at: start)]?.continued(logID: log.logID, epochs: table)

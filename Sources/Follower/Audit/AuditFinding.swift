@@ -39,6 +39,11 @@ public struct AuditFinding: Hashable, Sendable {
 
 /// What an audit has read.
 public struct AuditSummary: Hashable, Sendable {
+    public struct Owner: Hashable, Sendable {
+        public let logID: LogID
+        public let archiveID: ArchiveID
+    }
+
     /// Documents and objects that are intact.
     public internal(set) var documents = 0
     public internal(set) var segments = 0
@@ -60,6 +65,8 @@ public struct AuditSummary: Hashable, Sendable {
     public internal(set) var end: LSN = .zero
     /// Whether the store listed its names. Without, objects that no name leads to were not seen.
     public internal(set) var isListed = false
+    /// Whose the objects are that are whole, as they say themselves; one, in an archive that is what it should be.
+    public internal(set) var owners: Set<Owner> = []
     /// For the next audit; nil where something is damaged or missing: it is to be found again.
     public internal(set) var cursor: CursorDocument?
 

@@ -28,54 +28,94 @@ public struct ArchiveMending: Sendable {
         public let reason: String
     }
 
-    private let reader: ArchiveReader
+    private let access: ArchiveAccess
     private let source: MendingSource
     private let keys: KeyRing
-    private var layout: Layout { reader.layout }
-    private var access: ArchiveAccess { reader.access }
+    /// Whose archive it is: by its own log.json, or, where that cannot be read, by a copy's that its objects agree with.
+    private let log: LogDocument
+    private var layout: Layout { access.layout }
 
-    /// `keys` open what is encrypted, and encrypt it again with the key that it had. Throws `.diverged` where the source is of another log.
-    public init(_ reader: ArchiveReader, from source: MendingSource) throws(ArchiveError) {
-        guard source.logID == reader.log.logID else {
-            throw ArchiveError(.diverged, "\(source.name) is of log \(source.logID), the archive of \(reader.log.logID)", key: reader.layout.logDocument)
-        }
-        self.reader = reader
+    /// `summary` is of the audit whose findings are to be mended. `keys` open what is encrypted, and encrypt it again with the key that it had.
+    ///
+    /// Throws `.diverged` where the source is of another log, and what reading log.json threw where neither it nor a copy's says whose archive this is.
+    public init(
+        store: any ObjectStore, log name: LogName, keys: KeyRing = .none, audited summary: AuditSummary, from source: MendingSource,
+        patience: @escaping @Sendable () -> any RetryWait = { RetryTimer(ArchiveReader.retryPolicy) }
+    ) async throws(ArchiveError) {
+        access = ArchiveAccess(store: store, layout: Layout(log: name), patience: patience)
         self.source = source
-        keys = reader.keys
+        self.keys = keys
+        log = try await ArchiveMending.log(access, summary, source)
+        guard source.logID == log.logID else {
+            throw ArchiveError(.diverged, "\(source.name) is of log \(source.logID), the archive of \(log.logID)", key: access.layout.logDocument)
+        }
+    }
+
+    /// log.json is what everything else is compared with. A copy's is believed where every object that the audit could read is of it.
+    private static func log(_ access: ArchiveAccess, _ summary: AuditSummary, _ source: MendingSource) async throws(ArchiveError) -> LogDocument {
+        let key = access.layout.logDocument
+        var why = ArchiveError(.notFound, "log.json is missing", key: key)
+        do throws(ArchiveError) {
+            if let found = try await access.document(LogDocument.self, key) { return found }
+        } catch where AuditChain.isFault(error) {
+            why = error
+        }
+        if case .archive(let copy) = source, summary.owners == [AuditSummary.Owner(logID: copy.log.logID, archiveID: copy.log.archiveID)] { return copy.log }
+        why.hint = "name a copy of this very archive with --from"
+        throw why
     }
 
     /// What can be brought back of what an audit has found, one after another, and what cannot. One object is in memory at a time: `take` is told of each
-    /// step, and does it (`put`) or not. Ascending, so that an object finds the one before it mended.
+    /// step, and does it (`put`) or not. Documents come first, as objects are found through them; then objects, ascending, so that one finds the one before it mended.
     public func mend(
         _ findings: [AuditFinding], _ take: (Step) async throws -> Void, _ obstacle: (Obstacle) throws -> Void
     ) async throws {
         for finding in findings where finding.object == nil && finding.lsn == nil {
             guard finding.kind == .damage || finding.kind == .missing, let key = finding.key else { continue }
-            switch await result({ () throws(ArchiveError) in try await document(key) }) {
-            case .success(let step): try await take(step)
-            case .failure(let error): try refuse(error, Obstacle(key: key, lsn: nil, reason: error.message), obstacle)
-            }
+            try await mend(Wanted(key: key, lsn: nil, isMissing: finding.kind == .missing, object: nil), take, obstacle)
         }
-        for lost in lostObjects(findings) {
-            switch await result({ () throws(ArchiveError) in try await step(lost) }) {
-            case .success(let step): try await take(step)
-            case .failure(let error): try refuse(error, Obstacle(key: layout.key(lost), lsn: lost.start, reason: error.message), obstacle)
-            }
+        for hole in findings where hole.kind == .missing && hole.key == nil {
+            for key in try await documents(for: hole) { try await mend(Wanted(key: key, lsn: hole.lsn, isMissing: true, object: nil), take, obstacle) }
+        }
+        let lost = try await lostObjects(findings)
+        for object in lost.objects {
+            try await mend(Wanted(key: layout.key(object), lsn: object.start, isMissing: lost.missing.contains(object), object: object), take, obstacle)
+        }
+        for error in lost.obstacles { try obstacle(error) }
+    }
+
+    /// What is known of a step before it is made.
+    private struct Wanted {
+        let key: ObjectKey
+        let lsn: LSN?
+        let isMissing: Bool
+        /// Nil: a document.
+        let object: ArchivedObject?
+    }
+
+    /// One step, if it can be made and something is to be done. What fails for the archive's or the source's sake is an obstacle; a store that fails says nothing.
+    private func mend(_ wanted: Wanted, _ take: (Step) async throws -> Void, _ obstacle: (Obstacle) throws -> Void) async throws {
+        switch await needed(wanted) {
+        case .success(let step): if let step { try await take(step) }
+        case .failure(let error):
+            guard ArchiveMending.isObstacle(error) else { throw error }
+            try obstacle(Obstacle(key: wanted.key, lsn: wanted.lsn, reason: error.message))
         }
     }
 
-    private func result(_ body: () async throws(ArchiveError) -> Step) async -> Result<Step, ArchiveError> {
+    /// Nil where it came back meanwhile.
+    private func needed(_ wanted: Wanted) async -> Result<Step?, ArchiveError> {
         do throws(ArchiveError) {
-            return .success(try await body())
+            let step = if let object = wanted.object { try await step(object) } else { try await document(wanted.key) }
+            switch try await sight(step) {
+            case .nothing, .broken: return .success(step)
+            case .asWanted where wanted.isMissing: return .success(nil)
+            case .asWanted: throw ArchiveError(.diverged, "what is there is whole, and what was archived: read it again with `walshipd verify --archive`")
+            case .other(let words): throw ArchiveError(.diverged, "\(words) is there and whole, and nothing that is whole is replaced")
+            }
         } catch {
             return .failure(error)
         }
-    }
-
-    /// A store that fails says nothing about the object.
-    private func refuse(_ error: ArchiveError, _ what: Obstacle, _ obstacle: (Obstacle) throws -> Void) throws {
-        guard ArchiveMending.isObstacle(error) else { throw error }
-        try obstacle(what)
     }
 
     private static func isObstacle(_ error: ArchiveError) -> Bool {
@@ -85,20 +125,46 @@ public struct ArchiveMending: Sendable {
         }
     }
 
+    private struct LostObjects {
+        var objects: [ArchivedObject] = []
+        var missing: Set<ArchivedObject> = []
+        var obstacles: [Obstacle] = []
+    }
+
     /// Damaged ones by their names; of what is missing, the segments that would hold it.
-    private func lostObjects(_ findings: [AuditFinding]) -> [ArchivedObject] {
-        var lost: [ArchivedObject] = []
-        let size = reader.log.segmentSize
-        for finding in findings {
-            if finding.kind == .damage, let object = finding.object { lost.append(object) }
-            guard finding.kind == .missing, let begin = finding.lsn, let end = finding.end, let source = reader.line?.source(at: begin) else { continue }
-            var position = begin
-            while position < end {
-                lost.append(ArchivedObject(epoch: source.epoch, kind: .segment, start: position, isEncrypted: false))
-                position = LSN((position.rawValue / size + 1) * size)
+    private func lostObjects(_ findings: [AuditFinding]) async throws(ArchiveError) -> LostObjects {
+        var lost = LostObjects()
+        lost.objects = findings.filter { $0.kind == .damage }.compactMap(\.object)
+        let holes = findings.filter { $0.kind == .missing && $0.key == nil }
+        if !holes.isEmpty {
+            do throws(ArchiveError) {
+                let line = try await ArchiveReader.open(store: access.store, log: layout.log, keys: keys, patience: access.patience).requireLine()
+                for hole in holes { lost.missing.formUnion(try await segments(in: hole, line)) }
+            } catch where ArchiveMending.isObstacle(error) {
+                lost.obstacles = holes.map { Obstacle(key: nil, lsn: $0.lsn, reason: "the archive's documents have to be mended first: \(error.message)") }
             }
         }
-        return lost.sorted { ($0.start, $0.epoch.number) < ($1.start, $1.epoch.number) }
+        lost.objects = (lost.objects + lost.missing).sorted { ($0.start, $0.epoch.number) < ($1.start, $1.epoch.number) }
+        return lost
+    }
+
+    private func segments(in hole: AuditFinding, _ line: EpochLine) async throws(ArchiveError) -> [ArchivedObject] {
+        guard let begin = hole.lsn, let end = hole.end, let source = line.source(at: begin) else { return [] }
+        let naming = try await naming(source.epoch)
+        var found: [ArchivedObject] = []
+        var position = begin
+        // A document that was mended may lead over it by now.
+        if try await isBridged(begin, source.epoch) { return [] }
+        while position < end {
+            found.append(ArchivedObject(epoch: source.epoch, kind: .segment, start: position, isEncrypted: naming.forms(start: position)[0]))
+            position = LSN((position.rawValue / log.segmentSize + 1) * log.segmentSize)
+        }
+        return found
+    }
+
+    private func isBridged(_ lsn: LSN, _ epoch: EpochName) async throws(ArchiveError) -> Bool {
+        if try await access.isThere(layout.gap(epoch, start: lsn)) { return true }
+        return try await intact(FloorDocument.self, layout.floor).map { $0.objectStart > lsn } ?? false
     }
 
     // MARK: Objects
@@ -107,29 +173,30 @@ public struct ArchiveMending: Sendable {
         guard let start = try await access.document(StartDocument.self, layout.start(lost.epoch.number)), start.epoch.epoch == lost.epoch,
             let epochStart = start.epoch.start
         else { throw ArchiveError(.notFound, "start.json of its epoch is needed first") }
-        let names = try await reader.naming(lost.epoch)
+        let names = try await naming(lost.epoch)
         let forms = names.forms(start: lost.start)
         // Its own beginning may have stayed whole.
         let own = try await header(lost)
         guard let end = end(lost, own) else { throw ArchiveError(.notFound, "where it ended is not known: its metadata is damaged as well") }
         let range = lost.start..<end
         let successor = try await neighbour(lost, at: end, names)
-        guard let proof = successor?.precedingDigest ?? own?.rawDigest else {
+        // Which tail a tail names is not decided by anything (§4.2): its own word comes first.
+        guard let proof = lost.kind == .segment ? successor?.precedingDigest ?? own?.rawDigest : own?.rawDigest ?? successor?.precedingDigest else {
             throw ArchiveError(.notFound, "nothing says what was in it: there is no object behind it yet, and its own metadata is damaged or missing")
         }
-        if source.isCopy(of: reader.log.archiveID) {
+        if source.isCopy(of: log.archiveID) {
             for isEncrypted in forms {
                 let object = ArchivedObject(epoch: lost.epoch, kind: lost.kind, start: lost.start, isEncrypted: isEncrypted)
                 if let bytes = try await verbatim(object, proof) { return try await made(object, range, proof, bytes) }
             }
         }
-        guard let part = try await source.part(range) else {
+        guard let part = try await source.part(range, lost.epoch, lost.kind) else {
             throw ArchiveError(.notFound, "\(source.name) does not have LSN \(range.lowerBound) to \(range.upperBound) in one piece")
         }
         let (digest, key) = try key(for: part.raw, proof)
         let preceding = try await preceding(lost, epochStart, names, own)
         let metadata = ObjectMetadata(
-            kind: lost.kind, logID: reader.log.logID, archiveID: reader.log.archiveID, epoch: lost.epoch, epochStart: epochStart, start: range.lowerBound,
+            kind: lost.kind, logID: log.logID, archiveID: log.archiveID, epoch: lost.epoch, epochStart: epochStart, start: range.lowerBound,
             end: range.upperBound, records: part.records, precedingDigest: preceding,
             ancestry: start.epochs.map { Epoch(number: $0.epoch.number, id: $0.epoch.id, start: $0.fork) }, timeIndex: part.times)
         let object = ArchivedObject(epoch: lost.epoch, kind: lost.kind, start: lost.start, isEncrypted: key != nil)
@@ -175,28 +242,36 @@ public struct ArchiveMending: Sendable {
         }
     }
 
-    /// The metadata of what lies at the lost object's name, where that part of it is whole.
-    private func header(_ lost: ArchivedObject) async throws(ArchiveError) -> ObjectMetadata? {
+    /// Which names the epoch's objects have; both where that cannot be read.
+    private func naming(_ epoch: EpochName) async throws(ArchiveError) -> ObjectNaming {
+        let key = layout.encryption(epoch.number)
+        if let document = try await intact(EncryptionDocument.self, key) { return document.naming }
+        return try await access.isThere(key) ? .either : .plain
+    }
+
+    /// The document at `key`; nil where nothing is, or something that cannot be read.
+    private func intact<Document: ArchiveDocument>(_ type: Document.Type, _ key: ObjectKey) async throws(ArchiveError) -> Document? {
         do throws(ArchiveError) {
-            let found = try await metadata(lost)
-            return found.flatMap { $0.epoch == lost.epoch && $0.kind == lost.kind && $0.archiveID == reader.log.archiveID ? $0 : nil }
+            return try await access.document(type, key)
         } catch where AuditChain.isFault(error) {
             return nil
         }
     }
 
-    private func metadata(_ object: ArchivedObject) async throws(ArchiveError) -> ObjectMetadata? {
-        let key = layout.key(object)
-        guard let prefix = try await access.bytes(key, range: 0..<UInt64(ObjectDecoder.prefixSize), limit: ArchiveLimits.objectSizeMax) else { return nil }
-        if let found = try ObjectDecoder.metadata(prefix: prefix, key: key, start: object.start) { return found }
-        guard let bytes = try await access.bytes(key, limit: ArchiveLimits.objectSizeMax) else { return nil }
-        return try ObjectDecoder.metadata(prefix: bytes, key: key, start: object.start)
+    /// The metadata of what lies at the lost object's name, where that part of it is whole.
+    private func header(_ lost: ArchivedObject) async throws(ArchiveError) -> ObjectMetadata? {
+        do throws(ArchiveError) {
+            let found = try await readingAgain { () throws(ArchiveError) in try await access.metadata(layout.key(lost), start: lost.start) }
+            return found.flatMap { $0.epoch == lost.epoch && $0.kind == lost.kind && $0.archiveID == log.archiveID ? $0 : nil }
+        } catch where AuditChain.isFault(error) {
+            return nil
+        }
     }
 
     private func end(_ lost: ArchivedObject, _ own: ObjectMetadata?) -> LSN? {
         if let own { return own.end }
         guard lost.kind == .segment else { return nil }
-        let size = reader.log.segmentSize
+        let size = log.segmentSize
         return LSN((lost.start.rawValue / size + 1) * size)
     }
 
@@ -212,7 +287,7 @@ public struct ArchiveMending: Sendable {
     private func preceding(_ lost: ArchivedObject, _ epochStart: LSN, _ names: ObjectNaming, _ own: ObjectMetadata?) async throws(ArchiveError) -> RawDigest? {
         if let own { return own.precedingDigest }
         guard lost.start > epochStart, lost.kind == .segment else { return nil }
-        let size = reader.log.segmentSize
+        let size = log.segmentSize
         let before = max(epochStart, LSN((lost.start.rawValue - 1) / size * size))
         return try await neighbour(ArchivedObject(epoch: lost.epoch, kind: .segment, start: before, isEncrypted: false), at: before, names)?.rawDigest
     }
@@ -221,20 +296,26 @@ public struct ArchiveMending: Sendable {
     private func key(for raw: [UInt8], _ proof: RawDigest) throws(ArchiveError) -> (RawDigest, MasterKey?) {
         let plain = RawDigest(of: raw)
         if plain == proof { return (plain, nil) }
-        if let key = keys.all.first(where: { keys.digest(plain, log: reader.log.logID, under: $0.id) == proof }) { return (proof, key) }
+        if let key = keys.all.first(where: { keys.digest(plain, log: log.logID, under: $0.id) == proof }) { return (proof, key) }
         throw ArchiveError(
             .diverged, "\(source.name) has other bytes there: their digest is \(plain), and \(proof) was archived\(keys.isEmpty ? ", or is encrypted with a key that was not given" : "")")
     }
 
     // MARK: Documents
 
+    /// Those of a copy that may lead over a hole: the gap's, and the floor of an archive that was pruned.
+    private func documents(for hole: AuditFinding) async throws(ArchiveError) -> [ObjectKey] {
+        guard case .archive(let copy) = source, source.isCopy(of: log.archiveID), let begin = hole.lsn, let end = hole.end, let line = copy.line else { return [] }
+        if let floor = copy.floor, floor.objectStart >= end, begin == line.start, try await !access.isThere(layout.floor) { return [layout.floor] }
+        guard let epoch = line.source(at: begin)?.epoch else { return [] }
+        let key = layout.gap(epoch, start: begin)
+        return try await source.bytes(key, limit: GapDocument.sizeMax) != nil ? [key] : []
+    }
+
     /// A document of a copy, as it stands there.
     private func document(_ key: ObjectKey) async throws(ArchiveError) -> Step {
-        guard source.isCopy(of: reader.log.archiveID) else { throw ArchiveError(.notFound, "documents are taken from a copy of this very archive only") }
-        switch layout.meaning(of: key) {
-        case .claim, .start, .encryption, .gap, .floor: break
-        default: throw ArchiveError(.notFound, "it is not brought back: a head is written anew by whoever ships; log.json says whose archive this is, and only you know")
-        }
+        guard source.isCopy(of: log.archiveID) else { throw ArchiveError(.notFound, "documents are taken from a copy of this very archive only") }
+        if case .head? = layout.meaning(of: key) { throw ArchiveError(.notFound, "it is not brought back: a head is written anew by whoever ships") }
         guard let bytes = try await source.bytes(key, limit: ArchiveLimits.startDocumentSizeMax) else {
             throw ArchiveError(.notFound, "\(source.name) does not have it")
         }
@@ -246,6 +327,7 @@ public struct ArchiveMending: Sendable {
     private func check(_ bytes: [UInt8], _ key: ObjectKey) throws(ArchiveError) {
         let isRight: Bool
         switch layout.meaning(of: key) {
+        case .logDocument: isRight = try LogDocument(decoding: bytes, key: key) == log
         case .claim(let number): isRight = try ClaimDocument(decoding: bytes, key: key).epoch.number == number
         case .start(let number): isRight = try StartDocument(decoding: bytes, key: key).epoch.epoch.number == number
         case .encryption(let number): isRight = try EncryptionDocument(decoding: bytes, key: key).epoch.number == number
@@ -258,7 +340,7 @@ public struct ArchiveMending: Sendable {
 
     /// A copy that was pruned at another time has another floor: one that leads nowhere here is not taken.
     private func requireObject(of floor: FloorDocument) async throws(ArchiveError) {
-        for key in layout.names(.segment, floor.epoch, start: floor.objectStart, try await reader.naming(floor.epoch)) {
+        for key in layout.names(.segment, floor.epoch, start: floor.objectStart, try await naming(floor.epoch)) {
             if try await access.isThere(key) { return }
         }
         throw ArchiveError(.notFound, "\(source.name) begins at LSN \(floor.lsn), and the object that holds it is not here")
@@ -266,35 +348,61 @@ public struct ArchiveMending: Sendable {
 
     // MARK: Doing it
 
-    /// Puts it there, if nothing or something damaged still is, and reads it back. Returns false where it is intact by now.
+    /// Puts it there, if nothing or something damaged still is, and reads it back. Returns false where it has come back meanwhile. Throws `.diverged` for something
+    /// else that is whole: nothing was replaced.
     public func put(_ step: Step) async throws(ArchiveError) -> Bool {
-        if try await isIntact(step) { return false }
-        if try await access.isThere(step.key) {
+        var isWritten = false
+        switch try await sight(step) {
+        case .asWanted: return false
+        case .other(let words): throw somethingElse(step, words)
+        case .nothing: isWritten = try await access.create(bytes: step.bytes, step.key)
+        case .broken:
             try await access.replace(bytes: step.bytes, step.key)
-        } else {
-            guard try await access.create(bytes: step.bytes, step.key) else { return try await put(again: step) }
+            isWritten = true
         }
-        guard try await access.bytes(step.key, limit: ArchiveLimits.objectSizeMax) == step.bytes else {
-            throw ArchiveError(.damaged, "the store confirmed it and does not return it", outcome: .unknown, key: step.key)
+        switch try await sight(step) {
+        case .asWanted: return isWritten
+        case .other(let words): throw somethingElse(step, words)
+        case .nothing, .broken: throw ArchiveError(.damaged, "the store confirmed it and does not return it", outcome: .unknown, key: step.key)
         }
-        return true
     }
 
-    /// Somebody has put something there meanwhile.
-    private func put(again step: Step) async throws(ArchiveError) -> Bool {
-        if try await isIntact(step) { return false }
-        throw ArchiveError(.diverged, "something else came there meanwhile; nothing was replaced", key: step.key, hint: "look who writes this archive, and begin again")
+    private func somethingElse(_ step: Step, _ words: String) -> ArchiveError {
+        ArchiveError(.diverged, "\(words) came there meanwhile; nothing was replaced", key: step.key, hint: "look who writes this archive, and begin again")
     }
 
-    private func isIntact(_ step: Step) async throws(ArchiveError) -> Bool {
+    /// What lies where a step puts something.
+    private enum Sight {
+        case nothing
+        case broken
+        /// What the step would put there, however it was compressed or encrypted.
+        case asWanted
+        /// Something whole, in words.
+        case other(String)
+    }
+
+    private func sight(_ step: Step) async throws(ArchiveError) -> Sight {
         do throws(ArchiveError) {
-            return try await readingAgain { () throws(ArchiveError) -> Bool in
-                guard let bytes = try await access.bytes(step.key, limit: ArchiveLimits.objectSizeMax) else { return false }
-                if step.range == nil { try check(bytes, step.key) } else { _ = try await open(bytes, step.key, step.start) }
-                return true
+            return try await readingAgain { () throws(ArchiveError) -> Sight in
+                guard let bytes = try await access.bytes(step.key, limit: ArchiveLimits.objectSizeMax) else { return .nothing }
+                if bytes == step.bytes { return .asWanted }
+                guard let range = step.range else {
+                    if DocumentVersion.isNewer(bytes) { return .other("a document of a newer version") }
+                    try check(bytes, step.key)
+                    return .other("another document")
+                }
+                let found = try await open(bytes, step.key, step.start)
+                guard case .object(let object)? = layout.meaning(of: step.key) else { preconditionFailure("a step with a range is of an object") }
+                let isRight = found.epoch == object.epoch && found.kind == object.kind && found.logID == log.logID && found.archiveID == log.archiveID
+                return isRight && found.end == range.upperBound && found.rawDigest == step.digest ? .asWanted : .other("another object")
             }
-        } catch where error.code == .damaged || error.code == .invalid {
-            return false
+        } catch {
+            switch error.code {
+            case .damaged, .invalid: return .broken
+            case .refused(status: 0): return .broken
+            case .unsupported: return .other("an object of a newer version")
+            default: throw error
+            }
         }
     }
 }

@@ -57,16 +57,46 @@ public final class LogMending: Sendable {
     /// Lets go of the log. Nothing else is called afterwards.
     public func close() { held.repair.close() }
 
-    private var indices: [UInt64] { Set(damages.map(\.index)).sorted() }
+    /// Bytes of neighbouring segments that are mended together at most (or one segment): they are in memory, thrice, because frames that go on from one to the next are
+    /// verified before any is replaced. A log that lacks more is restored sooner than mended.
+    static let runBytesMax: UInt64 = 1 << 30
+
+    /// The segments that damage lies in, as runs of neighbours. The last one that is missing stands for all behind it.
+    private var runs: [Range<UInt64>] {
+        let size = UInt64(held.repair.segmentSize)
+        let touched = damages.map { damage in damage.index..<max(damage.index, (damage.range.upperBound.rawValue - 1) / size) + 1 }
+        var runs: [Range<UInt64>] = []
+        for part in touched.sorted(by: { $0.lowerBound < $1.lowerBound }) {
+            if let last = runs.last, last.upperBound >= part.lowerBound {
+                runs[runs.count - 1] = last.lowerBound..<max(last.upperBound, part.upperBound)
+            } else {
+                runs.append(part)
+            }
+        }
+        return runs
+    }
 
     /// Whether the segment's bytes are all there, and only its foot is not.
-    private func hasBytes(_ index: UInt64) -> Bool { damages.filter { $0.index == index }.allSatisfy { $0.kind == .file } }
+    private func hasBytes(_ index: UInt64) -> Bool {
+        let own = damages.filter { $0.index == index }
+        return !own.isEmpty && own.allSatisfy { $0.kind == .file }
+    }
 
     /// What would be done, by the objects' metadata. Reads only. Throws what the store throws when patience ends.
     public func plan() async throws(ArchiveError) -> [Step] {
         var steps: [Step] = []
-        for index in indices {
-            if let range = held.repair.neededRange(ofSegment: index) { steps.append(try await step(index, range)) }
+        for run in runs {
+            let (first, last) = (held.repair.neededRange(ofSegment: run.lowerBound), held.repair.neededRange(ofSegment: run.upperBound - 1))
+            guard let first, let last else { continue }
+            let size = UInt64(held.repair.segmentSize)
+            if run.count > 1, UInt64(run.count) > LogMending.runBytesMax / size {
+                let obstacle = "\(run.count) neighbouring segments are more than can be mended together; restore the log from its archive instead"
+                steps.append(Step(index: run.lowerBound, range: first.lowerBound..<last.upperBound, objects: [], obstacle: obstacle))
+                continue
+            }
+            for index in run {
+                if let range = held.repair.neededRange(ofSegment: index) { steps.append(try await step(index, range)) }
+            }
         }
         return steps
     }

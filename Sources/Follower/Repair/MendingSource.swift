@@ -42,15 +42,28 @@ public enum MendingSource: Sendable {
         return try await reader.access.bytes(ObjectKey("\(reader.layout.root)\(suffix)"), limit: limit)
     }
 
-    /// The bytes of `range`, whole and verified; nil where they are not there. An archive has them where one of its objects is of exactly this range.
-    func part(_ range: Range<LSN>) async throws(ArchiveError) -> Part? {
+    /// The bytes of `range`, whole and verified; nil where they are not there. An archive has them where one of its objects is of exactly this range: that of the same epoch and
+    /// kind, also where its readers do not come to the end of it, or one of another epoch.
+    func part(_ range: Range<LSN>, _ epoch: EpochName, _ kind: ObjectMetadata.Kind) async throws(ArchiveError) -> Part? {
         switch self {
         case .archive(let reader):
-            guard let line = reader.line, let source = line.source(at: range.lowerBound), try reader.firstObject <= range.lowerBound else { return nil }
+            func part(_ metadata: ObjectMetadata, _ raw: [UInt8]) -> Part? {
+                guard metadata.start == range.lowerBound, metadata.end == range.upperBound, raw.count == metadata.rawSize else { return nil }
+                return Part(raw: raw, records: metadata.records, times: metadata.timeIndex)
+            }
+            guard let line = reader.line else { return nil }
+            if let start = line.document.epochs.first(where: { $0.epoch == epoch })?.start {
+                let source = EpochLine.Source(epoch: epoch, start: start, clip: nil)
+                let identity = try reader.outline.identity(kind, epoch, start: range.lowerBound)
+                for isEncrypted in try await reader.naming(epoch).forms(start: range.lowerBound) {
+                    guard let found = try await reader.object(identity, isEncrypted: isEncrypted, source, .whole) else { continue }
+                    return part(found.metadata, found.raw)
+                }
+            }
+            guard let source = line.source(at: range.lowerBound), try reader.firstObject <= range.lowerBound else { return nil }
             let start = max(range.lowerBound, source.start)
             var walk = ArchiveWalk(reader, ArchiveChain(try reader.outline, start: start, resume: start), depth: .whole)
-            guard let piece = try await walk.next(), piece.range == range, piece.metadata.start == range.lowerBound, piece.metadata.end == range.upperBound else { return nil }
-            return Part(raw: piece.bytes, records: piece.metadata.records, times: piece.metadata.timeIndex)
+            return try await walk.next().flatMap { part($0.metadata, $0.bytes) }
         case .log(let reader):
             let verified = try await OffPool.run { () throws(ArchiveError) -> VerifiedRange? in
                 do throws(WALError) {

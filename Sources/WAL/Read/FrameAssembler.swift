@@ -20,6 +20,9 @@ package struct FrameAssembler {
     /// Whether bytes of a record, or records of a batch, are here that are not whole yet.
     package var isInsideRecord: Bool { offset < bytes.count || !batch.isEmpty }
 
+    /// Whether the record that was handed out last is the last one of its batch, so that a log may begin at the position.
+    package var isBetweenBatches: Bool { ready.isEmpty && batch.isEmpty }
+
     /// Adds the bytes that follow those before.
     package mutating func add(_ more: [UInt8]) {
         if offset == bytes.count { bytes = more } else { bytes = Array(bytes[offset...]) + more }

@@ -20,6 +20,8 @@ package struct FrameStream: Sendable {
     private var rest: [UInt8] = []
     /// Where the next frame begins, or the one that is not whole yet.
     package private(set) var position: LSN
+    /// The last whole frame says that its batch goes on: between it and the next no log begins, and none ends.
+    package private(set) var isInsideBatch = false
 
     /// `start` is a boundary between frames.
     package init(logID: LogID, epochs: EpochTable, start: LSN) {
@@ -50,6 +52,8 @@ package struct FrameStream: Sendable {
                 unsafe checksums.intactFrames(in: buffer, at: at, payloadMax: LogLimits.maxRecordSizeMax)
             }
             if let last = intact.last {
+                // SAFETY: a whole frame lies there, as was just verified.
+                isInsideBatch = unsafe checked.withUnsafeBytes { unsafe FrameHeader(load: $0, at: Int(last.distance(from: at))).continuesBatch }
                 begun = Begun(first: begun?.first ?? position, last: last, count: (begun?.count ?? 0) + UInt64(intact.count))
                 position = position.advanced(by: UInt64(intact.byteCount))
                 bytes = bytes.dropFirst(intact.byteCount)
@@ -91,13 +95,14 @@ package struct FrameStream: Sendable {
 
     private mutating func verify() throws(WALError) {
         let at = position
+        let header = unsafe rest.withBytes { unsafe FrameHeader(load: $0) }
         let isIntact = unsafe rest.withBytes { all in
-            let header = unsafe FrameHeader(load: all)
             // SAFETY: `rest` is this frame, whole.
             return unsafe checksums.verifies(header, payload: UnsafeRawBufferPointer(rebasing: all[FrameHeader.size...]), lsn: at)
         }
         guard isIntact else { throw .corruption(lsn: position, reason: FrameFault.checksumMismatch.reason) }
         position = position.advanced(by: UInt64(rest.count))
+        isInsideBatch = header.continuesBatch
         rest = []
     }
 }

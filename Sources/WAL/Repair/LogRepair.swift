@@ -27,6 +27,8 @@ public final class LogRepair {
     package static func open(directory: String, fileSystem: any FileSystem, time: any TimeSource) throws(WALError) -> LogRepair {
         try HeldLog.hold(directory: directory, fileSystem: fileSystem, time: time) { held throws(WALError) in
             if held.found.isCopied { throw .stopped(cause: .replica) }
+            // What a repair that was killed has put in place is only told to be whole when it is there to stay.
+            try fileSystem.syncDirectory(held.paths.directory)
             return try LogRepair(held)
         }
     }

@@ -9,8 +9,9 @@ struct PruneCommand: AsyncParsableCommand {
         commandName: "prune",
         abstract: "Deletes what an archive need not keep any more.",
         discussion: """
-            Everything below an LSN or a time goes: the archive's floor is raised first, to where a record begins, and then objects that lie wholly below it are deleted, \
-            oldest first. The newest closed segment always stays. Without --yes it only says what would be done.
+            Everything below an LSN or a time goes: the archive's floor is raised first, to where a record begins and no batch goes on, and then objects that lie wholly below it are \
+            deleted, oldest first. The newest closed segment always stays. Without --yes it only says what would be done. A key helps only with --before an LSN in an \
+            encrypted archive: without, the floor is the last commit time that the archive notes below it.
 
             A restore or a follower that is still below the new floor ends with an error that says that the archive was pruned. What an interrupted run leaves, the next \
             one deletes. Run it in one place at a time; where `ship.archive-retain` is set, the daemon does it.
@@ -22,6 +23,7 @@ struct PruneCommand: AsyncParsableCommand {
     var archive: String
 
     @OptionGroup var s3: S3Options
+    @OptionGroup var keys: KeyOptions
 
     @Option(help: ArgumentHelp("Delete what lies below this LSN, or was durable before this time (RFC 3339).", valueName: "lsn|time"))
     var before: String?
@@ -53,10 +55,11 @@ struct PruneCommand: AsyncParsableCommand {
     }
 
     mutating func run() async throws {
-        // No key is needed: what is asked of objects stands beside their content.
-        let opening = try await ArchiveOpening(archive, s3, try KeyOptions.parse([]))
-        let pruning = try await Pruning.open(store: opening.store, log: opening.log, now: { LinuxTimeSource().now() })
-        let plan = try await pruning.plan(try request(now: LinuxTimeSource().now()))
+        let opening = try await ArchiveOpening(archive, s3, keys)
+        let pruning = try await Pruning.open(store: opening.store, log: opening.log, keys: opening.keys, now: { LinuxTimeSource().now() })
+        let request = try request(now: LinuxTimeSource().now())
+        if case .olderThan(let time) = request { try Output.error.write(line: "what was durable since \(InstantText.format(time)) is kept") }
+        let plan = try await pruning.plan(request)
         if let floor = plan.floor {
             try Output.standard.write(line: "floor \(floor.lsn)")
         } else {
@@ -79,7 +82,7 @@ struct PruneCommand: AsyncParsableCommand {
         for refusal in outcome.refused { try Output.standard.write(line: "refused \(refusal.key): \(refusal.reason)") }
         guard outcome.refused.isEmpty else {
             throw CommandError(
-                .storage, "\(Counted.text(outcome.deleted, "object")) deleted; \(outcome.refused.count) were refused by the store and stay below the archive's floor, LSN \(plan.first). Run it again when they may go")
+                .storage, "\(Counted.text(outcome.deleted, "object")) deleted; \(Counted.text(outcome.refused.count, "deletion")) refused by the store, and what it keeps stays below the archive's floor, LSN \(plan.first). Run it again when they may go")
         }
         try Output.error.write(line: "\(Counted.text(outcome.deleted, "object")) deleted; the archive begins at LSN \(plan.first)")
     }

@@ -47,17 +47,14 @@ struct RepairCommand: AsyncParsableCommand {
     mutating func run() async throws {
         let opening = try await ArchiveOpening(archive, s3, keys)
         if let log { return try await mend(log: log, opening) }
-        let found = try await Self.faults(opening)
-        guard !found.isEmpty else { return try Output.error.write(line: "nothing to repair: \(opening.url) is intact") }
-        let reader = try await ArchiveReader.open(store: opening.store, log: opening.log, keys: opening.keys)
         if let from {
             let other = try await ArchiveOpening(from, s3, keys)
             let source = try await ArchiveReader.open(store: other.store, log: other.log, keys: other.keys)
-            try await mend(found, reader, .archive(source), opening)
+            try await mend(opening, from: .archive(source))
         } else if let fromLog {
             let source = try LogDirectory.open(fromLog)
             defer { source.close() }
-            try await mend(found, reader, .log(source), opening)
+            try await mend(opening, from: .log(source))
         }
     }
 
@@ -81,35 +78,37 @@ struct RepairCommand: AsyncParsableCommand {
                 try Output.standard.write(line: "would mend \(what): \(from)")
             }
         }
-        guard yes else { throw CommandError(.damaged, "nothing was changed; --yes mends what can be mended") }
+        let facts = "one copy of the facts in \(log)/control, from the other one"
+        guard yes else {
+            if mending.areFactsDamaged { try Output.standard.write(line: "would write \(facts)") }
+            throw CommandError(.damaged, "nothing was changed; --yes mends what can be mended")
+        }
         let report = try await mending.run(steps)
         for segment in report {
             let given = segment.given.isEmpty ? "a new foot" : "LSN \(segment.given.lowerBound) to \(segment.given.upperBound) from \(opening.url)"
-            try Output.standard.write(line: "replaced \(segment.path): \(given), \(segment.bytesChanged) bytes are other than they were")
+            try Output.standard.write(line: "replaced \(segment.path): \(given), \(Counted.text(segment.bytesChanged, "byte")) changed")
         }
+        if mending.areFactsDamaged { try Output.standard.write(line: "wrote \(facts)") }
         let left = steps.count { $0.obstacle != nil }
-        if left > 0 { throw CommandError(.damaged, "\(left) segments are still damaged; the archive does not have them") }
+        if left > 0 { throw CommandError(.damaged, "\(Counted.text(left, "segment")) of \(log) could not be mended, as said above") }
     }
 
     // MARK: An archive
 
-    private static func faults(_ opening: ArchiveOpening) async throws -> [AuditFinding] {
+    private func mend(_ opening: ArchiveOpening, from source: MendingSource) async throws {
         var found: [AuditFinding] = []
-        _ = try await ArchiveAudit(store: opening.store, log: opening.log, keys: opening.keys).run { finding in
+        let summary = try await ArchiveAudit(store: opening.store, log: opening.log, keys: opening.keys).run { finding in
             guard finding.kind == .damage || finding.kind == .missing else { return }
             try Output.standard.write(line: VerifyCommand.line(finding))
             found.append(finding)
         }
-        return found
-    }
-
-    private func mend(_ found: [AuditFinding], _ reader: ArchiveReader, _ source: MendingSource, _ opening: ArchiveOpening) async throws {
-        let mending = try ArchiveMending(reader, from: source)
+        guard !found.isEmpty else { return try Output.error.write(line: "nothing to repair: \(opening.url) is intact") }
+        let mending = try await ArchiveMending(store: opening.store, log: opening.log, keys: opening.keys, audited: summary, from: source)
         var (done, left) = (0, 0)
         try await mending.mend(found) { step in
             let range = step.range.map { ", LSN \($0.lowerBound) to \($0.upperBound)" } ?? ""
             let digest = step.digest.map { ", digest \($0)" } ?? ""
-            let what = "\(step.isMissing ? "missing" : "damaged") \(step.key)\(range)\(digest), \(step.size) bytes from \(source.name)"
+            let what = "\(step.isMissing ? "missing" : "damaged") \(step.key)\(range)\(digest), \(Counted.text(step.size, "byte")) from \(source.name)"
             if !yes {
                 left += 1
                 try Output.standard.write(line: "would put \(what)")

@@ -62,7 +62,7 @@ struct VerifyCommand: AsyncParsableCommand {
         let counts = Self.describe(summary)
         guard summary.damages == 0 else {
             throw CommandError(
-                .damaged, "\(summary.damages) damaged \(summary.damages == 1 ? "place" : "places") in \(log), nothing was changed; intact: \(counts). `walshipd repair --log` mends it from its archive")
+                .damaged, "\(Counted.text(summary.damages, "damaged place")) in \(log), nothing was changed; intact: \(counts). `walshipd repair --log` mends it from its archive")
         }
         try Output.standard.write(line: "ok: \(counts)")
     }
@@ -78,17 +78,29 @@ struct VerifyCommand: AsyncParsableCommand {
     // MARK: An archive
 
     private func verify(archive: String) async throws {
+        var report = Report()
+        do {
+            try await verify(archive: archive, &report)
+        } catch where report.isOpen && json {
+            // Whoever reads JSON is told in JSON, also why there is no more of it.
+            report.error = "\(error)"
+            try Output.standard.write(line: report.json.text)
+            throw error
+        }
+    }
+
+    private func verify(archive: String, _ report: inout Report) async throws {
         let opening = try await ArchiveOpening(archive, s3, keys)
+        report.url = opening.url
         let file = cursor.map(CursorFile.init)
         let known = try file?.read()
-        var findings: [AuditFinding] = []
         let audit = ArchiveAudit(store: opening.store, log: opening.log, keys: opening.keys)
         var bar = ProgressBar("verifying", counting: "objects")
         defer { bar.clear() }
         let summary = try await audit.run(cursor: known, progress: { bar.show(done: UInt64($0.done), total: UInt64($0.total)) }) { finding in
             bar.clear()
             if json {
-                findings.append(finding)
+                report.findings.append(finding)
             } else if finding.isFault {
                 try Output.standard.write(line: Self.line(finding))
             } else {
@@ -96,7 +108,9 @@ struct VerifyCommand: AsyncParsableCommand {
             }
         }
         bar.clear()
-        if json { try Output.standard.write(line: Self.json(summary, findings, url: opening.url).text) }
+        report.summary = summary
+        report.isOpen = false
+        if json { try Output.standard.write(line: report.json.text) }
         if let file, let cursor = summary.cursor { try file.write(cursor) }
         let counts = Self.describe(summary)
         guard summary.damages == 0, summary.missing == 0, summary.gaps == 0 else {
@@ -108,17 +122,19 @@ struct VerifyCommand: AsyncParsableCommand {
         if !json { try Output.standard.write(line: "ok: \(counts)") }
     }
 
+    private static func kind(_ finding: AuditFinding) -> String {
+        switch finding.kind {
+        case .damage: "damage"
+        case .missing: "missing"
+        case .gap: "gap"
+        case .note: "note"
+        }
+    }
+
     static func line(_ finding: AuditFinding) -> String {
-        let kind =
-            switch finding.kind {
-            case .damage: "damage"
-            case .missing: "missing"
-            case .gap: "gap"
-            case .note: "note"
-            }
         let place = finding.lsn.map { " at LSN \($0)" } ?? ""
         let range = finding.end.map { " to \($0)" } ?? ""
-        return "\(kind)\(place)\(range)\(finding.key.map { " in \($0)" } ?? ""): \(finding.what)"
+        return "\(kind(finding))\(place)\(range)\(finding.key.map { " in \($0)" } ?? ""): \(finding.what)"
     }
 
     static func describe(_ summary: AuditSummary) -> String {
@@ -131,20 +147,32 @@ struct VerifyCommand: AsyncParsableCommand {
         return text
     }
 
-    static func json(_ summary: AuditSummary, _ findings: [AuditFinding], url: String) -> JSONText {
-        .object([
-            ("archive", .string(url)), ("ok", .bool(summary.damages == 0 && summary.missing == 0 && summary.gaps == 0)),
-            ("documents", .number(UInt64(summary.documents))), ("segments", .number(UInt64(summary.segments))), ("tails", .number(UInt64(summary.tails))),
-            ("records", .number(summary.records)), ("bytes", .number(summary.rawBytes)), ("object_bytes", .number(summary.objectBytes)),
-            ("first_lsn", .lsn(summary.first)), ("end_lsn", .lsn(summary.end)), ("epochs", .number(UInt64(summary.epochs))),
-            ("skipped", .number(UInt64(summary.skipped))), ("sealed", .number(UInt64(summary.sealed))), ("listed", .bool(summary.isListed)),
-            ("damaged", .number(UInt64(summary.damages))), ("missing", .number(UInt64(summary.missing))), ("gaps", .number(UInt64(summary.gaps))),
-            ("findings", .array(findings.map { finding in
-                .object([
-                    ("kind", .string(String(describing: finding.kind))), ("key", .optional(finding.key) { .string($0.path) }), ("lsn", .lsn(finding.lsn)),
-                    ("end_lsn", .lsn(finding.end)), ("what", .string(finding.what)),
-                ])
-            })),
-        ])
+    /// What is printed as JSON: the same members however it ends.
+    private struct Report {
+        var url: String?
+        var findings: [AuditFinding] = []
+        /// Nil: it did not come to an end.
+        var summary: AuditSummary?
+        var error: String?
+        /// It was not printed yet.
+        var isOpen = true
+
+        var json: JSONText {
+            func number(_ value: (AuditSummary) -> some BinaryInteger) -> JSONText { .optional(summary) { .number(UInt64(value($0))) } }
+            return .object([
+                ("archive", .optional(url) { .string($0) }),
+                ("ok", .bool(summary.map { $0.damages == 0 && $0.missing == 0 && $0.gaps == 0 } ?? false)), ("error", .optional(error) { .string($0) }),
+                ("documents", number(\.documents)), ("segments", number(\.segments)), ("tails", number(\.tails)), ("records", number(\.records)),
+                ("bytes", number(\.rawBytes)), ("object_bytes", number(\.objectBytes)), ("first_lsn", .lsn(summary?.first)), ("end_lsn", .lsn(summary?.end)),
+                ("epochs", number(\.epochs)), ("skipped", number(\.skipped)), ("sealed", number(\.sealed)),
+                ("listed", .optional(summary) { .bool($0.isListed) }), ("damaged", number(\.damages)), ("missing", number(\.missing)), ("gaps", number(\.gaps)),
+                ("findings", .array(findings.map { finding in
+                    .object([
+                        ("kind", .string(VerifyCommand.kind(finding))), ("key", .optional(finding.key) { .string($0.path) }), ("lsn", .lsn(finding.lsn)),
+                        ("end_lsn", .lsn(finding.end)), ("what", .string(finding.what)),
+                    ])
+                })),
+            ])
+        }
     }
 }
