@@ -34,7 +34,7 @@ public struct ArchiveGroup: Sendable {
                     key: reader.layout.logDocument, hint: "name archives of one log only")
             }
             for epoch in line.epochs {
-                guard let known = history.epochs.first(where: { $0.number == epoch.number }), known.id != epoch.id else { continue }
+                guard let known = history.epoch(number: epoch.number), known.id != epoch.id else { continue }
                 throw ArchiveError(
                     .diverged, "epoch \(epoch.number) is \(epoch.id) in the archive at \(reader.name) and \(known.id) in another one",
                     key: reader.layout.start(epoch.number), hint: "leave out the archive whose writer was given up")
@@ -45,7 +45,7 @@ public struct ArchiveGroup: Sendable {
                     .diverged, "the archive at \(reader.name) ends with epoch \(last), and where the next one began is not known: the others begin with \(history.epochs[0].number)",
                     key: reader.layout.start(last), hint: "leave that archive out")
             }
-            limits.append(history.epochs.first { $0.number > last }?.start)
+            limits.append(history.epoch(number: last + 1)?.start)
         }
         self.newest = newest
         self.history = history

@@ -90,9 +90,9 @@ extension ArchiveReader {
                 .diverged, "the object says that its epoch begins at LSN \(metadata.epochStart), start.json says \(source.start)", key: key,
                 lsn: metadata.start)
         }
-        let epochs = try requireLine().epochs.epochs
+        let epochs = try requireLine().epochs
         for ancestor in metadata.ancestry {
-            guard let known = epochs.first(where: { $0.number == ancestor.number }), known.id != ancestor.id else { continue }
+            guard let known = epochs.epoch(number: ancestor.number), known.id != ancestor.id else { continue }
             throw ArchiveError(
                 .diverged, "the object's epoch \(ancestor.number) is \(ancestor.id), start.json's is \(known.id)", key: key, lsn: metadata.start)
         }

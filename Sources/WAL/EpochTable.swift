@@ -21,6 +21,12 @@ public struct EpochTable: Hashable, Sendable {
         epochs[max(0, firstIndex { $0.start > lsn } - 1)]
     }
 
+    /// The epoch of this number, where the table has it.
+    package func epoch(number: UInt64) -> Epoch? {
+        guard number >= epochs[0].number, number <= current.number else { return nil }
+        return epochs[Int(number - epochs[0].number)]
+    }
+
     /// Whether (`id`, `lsn`) is a position in this history: the epoch is in the table and `lsn` is not past the start of its
     /// successor. It may be past the end of the log.
     public func contains(_ lsn: LSN, of id: EpochID) -> Bool {

@@ -96,7 +96,7 @@ package final class ReplicaWriter {
     private static func refuseStrangers(
         _ names: [String], _ paths: LogPaths, _ fileSystem: any FileSystem, _ mark: ReplicaMark
     ) throws(WALError) -> ReplicaMark? {
-        let strangers = names.filter { !["lock", "maintenance"].contains($0) && !$0.hasSuffix(".tmp") }.sorted()
+        let strangers = names.filter { !["lock", "maintenance"].contains($0) && !isTemporary($0) }.sorted()
         guard let first = strangers.first else { return nil }
         guard strangers.contains(ReplicaMark.fileName) else {
             throw .notALog(path: paths.directory, reason: "it must be empty to be restored into, and holds \(first)")
@@ -116,6 +116,13 @@ package final class ReplicaWriter {
             throw .notALog(path: paths.directory, reason: "it holds a restore that is complete, to another target")
         }
         return found
+    }
+
+    /// What a log, or a restore of one, may have left on its way to a name. Another program's is somebody's data.
+    private static func isTemporary(_ name: String) -> Bool {
+        guard name.hasSuffix(".tmp") else { return false }
+        let wanted = String(name.dropLast(4))
+        return ["control", "follower", ReplicaMark.fileName].contains(wanted) || SegmentName(fileName: wanted) != nil || EpochFile.generation(ofName: wanted) != nil
     }
 
     private static func readMark(_ paths: LogPaths, _ fileSystem: any FileSystem) -> Result<[UInt8], FormatError> {

@@ -238,6 +238,26 @@ import TestSupport
         #expect(throws: WALError.self) { try original.restore(machine) }
     }
 
+    /// What a log that was never made has left is ours; what ends alike is not.
+    @Test func anotherProgramsTemporaryFileIsNoEmptyDirectory() throws {
+        let original = try Original(20)
+        for (name, isOurs) in [
+            ("control.tmp", true), ("restoring.tmp", true), ("00000000000000000003.wal.tmp", true), ("epochs-00000000000000000001.tmp", true),
+            ("dump.tmp", false), ("3.wal.tmp", false), (".tmp", false),
+        ] {
+            let machine = SimulatedFileSystem()
+            try machine.makeDirectory("/restored")
+            try machine.open("/restored/\(name)", .createNew).close()
+            if isOurs {
+                try original.restore(machine)
+                try original.check(machine, name)
+            } else {
+                #expect(throws: WALError.self, "\(name)") { try original.restore(machine) }
+                #expect(try machine.list("/restored") == [name])
+            }
+        }
+    }
+
     @Test func theMarkIsReadAsItWasWrittenAndDamageToIsNotBelieved() throws {
         for end in [ReplicaStream.End.everything, .limit(LSN(5)), .through(LSN(77))] {
             let mark = ReplicaMark(logID: LogID(high: 3, low: 4), segmentSize: 8192, head: LSN(12), end: end, synced: LSN(8192))
