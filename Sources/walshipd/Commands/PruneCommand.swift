@@ -58,7 +58,7 @@ struct PruneCommand: AsyncParsableCommand {
         let opening = try await ArchiveOpening(archive, s3, keys)
         let pruning = try await Pruning.open(store: opening.store, log: opening.log, keys: opening.keys, now: { LinuxTimeSource().now() })
         let request = try request(now: LinuxTimeSource().now())
-        if case .olderThan(let time) = request { try Output.error.write(line: "what was durable since \(InstantText.format(time)) is kept") }
+        if case .olderThan(let time) = request { try Output.error.write(line: "what was durable since \(RFC3339.text(time)) is kept") }
         let plan = try await pruning.plan(request)
         if let floor = plan.floor {
             try Output.standard.write(line: "floor \(floor.lsn)")
