@@ -19,10 +19,6 @@ public struct ArchiveRecords: AsyncSequence, Sendable {
         self.to = to
     }
 
-    fileprivate static func noRecord(at lsn: LSN) -> ArchiveError {
-        ArchiveError(.notFound, "no record begins here", lsn: lsn, hint: "ask for the LSN of a record")
-    }
-
     public func makeAsyncIterator() -> Iterator { Iterator(open: open, from: from, to: to) }
 
     /// Not for two tasks at once.
@@ -31,10 +27,8 @@ public struct ArchiveRecords: AsyncSequence, Sendable {
         private let from: LSN?
         private let to: LSN?
         private var walk: ArchiveWalk?
-        private var frames: FrameAssembler?
+        private var records: PieceRecords?
         private var isDone = false
-        /// Where a record must begin, as long as none was seen there.
-        private var unmet: LSN?
 
         init(open: @escaping @Sendable () async throws(ArchiveError) -> ArchiveReader, from: LSN?, to: LSN?) {
             self.open = open
@@ -55,46 +49,36 @@ public struct ArchiveRecords: AsyncSequence, Sendable {
 
         private mutating func advance() async throws -> (LSN, [UInt8])? {
             while true {
-                if let record = try frames?.next() {
-                    // Records before the start only show where the others begin.
-                    if let start = unmet, record.lsn < start { continue }
-                    if let start = unmet, record.lsn > start { throw ArchiveRecords.noRecord(at: start) }
-                    unmet = nil
+                if let record = try records?.next() {
                     if let to, record.lsn >= to { break }
                     return record
                 }
-                guard let piece = try await nextPiece() else { break }
-                frames?.add(piece)
+                guard let piece = try await nextPiece() else {
+                    try records?.finish()
+                    break
+                }
+                try records?.add(piece)
             }
             isDone = true
-            if let start = unmet, let reached = frames?.position, reached != start { throw ArchiveRecords.noRecord(at: start) }
             return nil
         }
 
-        /// The bytes of the next piece, the first one from the start on; nil at the end.
-        private mutating func nextPiece() async throws -> [UInt8]? {
-            if var walk {
-                guard to.map({ walk.position < $0 }) ?? true || frames?.isInsideRecord == true else { return nil }
-                let piece = try await walk.next()
-                self.walk = walk
-                return piece?.bytes
+        /// Nil at the end, and where no record below the last that is wanted is in what comes.
+        private mutating func nextPiece() async throws -> ArchivePiece? {
+            var walk: ArchiveWalk
+            if let opened = self.walk {
+                walk = opened
+            } else {
+                let reader = try await open()
+                let first = try reader.firstRecord
+                let start = from ?? first
+                walk = try reader.walk(from: start)
+                records = PieceRecords(logID: reader.log.logID, epochs: try reader.requireLine().epochs, start: start, isFirst: start == first)
             }
-            let reader = try await open()
-            let first = try reader.firstRecord
-            let start = from ?? first
-            let epochs = try reader.requireLine().epochs
-            var walk = try reader.walk(from: start)
-            while let piece = try await walk.next() {
-                guard piece.range.upperBound > start else { continue }
-                self.walk = walk
-                // The object says where its first record begins: from there on frames show whether one begins at the start.
-                let boundary = start == first ? start : piece.metadata.records?.first ?? start
-                guard piece.range.contains(boundary), boundary <= start else { throw ArchiveRecords.noRecord(at: start) }
-                frames = FrameAssembler(logID: reader.log.logID, epochs: epochs, start: boundary)
-                unmet = start
-                return Array(piece.bytes[Int(boundary.distance(from: piece.range.lowerBound))...])
-            }
-            return nil
+            guard to.map({ walk.position < $0 }) ?? true || records?.isInsideRecord == true else { return nil }
+            let piece = try await walk.next()
+            self.walk = walk
+            return piece
         }
     }
 }

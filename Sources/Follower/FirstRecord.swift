@@ -8,12 +8,11 @@ enum FirstRecord {
         var walk = try reader.walk(from: lsn)
         var frames: FrameAssembler?
         while let piece = try await walk.next() {
-            guard piece.range.upperBound > lsn else { continue }
             if frames == nil {
-                // The object says where its first record begins; none may begin in it.
+                // The object says where its first record begins; none may begin in it. Objects below `lsn` count: the next may be met from its middle on.
                 guard let first = piece.metadata.records?.first, piece.range.contains(first) else { continue }
                 frames = FrameAssembler(logID: reader.log.logID, epochs: epochs, start: first)
-                frames?.add(Array(piece.bytes[Int(first.distance(from: piece.range.lowerBound))...]))
+                frames?.add(piece.bytes(from: first))
             } else {
                 frames?.add(piece.bytes)
             }

@@ -8,11 +8,18 @@ import WAL
 final class FollowBoard: Sendable {
     private struct State {
         var status: FollowerStatus
-        /// Times that the primary noted past what is applied.
+        /// The note that was left last, and when.
         var noted: FollowerStatus?
         var notedAt: UInt64 = 0
         /// Notes of times past what is applied, ascending by LSN.
         var ahead: [ObjectMetadata.CommitTime] = []
+        /// The replica is open in this follower's hand.
+        var isHeld = false
+
+        func isNoteDue(_ seconds: Double) -> Bool {
+            let isSame = noted.map { ($0.applied, $0.known, $0.asOf) == (status.applied, status.known, status.asOf) } ?? false
+            return seconds >= (isSame ? FollowerLimits.noteInterval.idle : FollowerLimits.noteInterval.busy)
+        }
     }
 
     private let state: Mutex<State>
@@ -30,6 +37,27 @@ final class FollowBoard: Sendable {
     var current: FollowerStatus { state.withLock { $0.status } }
 
     func update(_ change: (inout FollowerStatus) -> Void) { state.withLock { change(&$0.status) } }
+
+    func holds(_ isHeld: Bool) { state.withLock { $0.isHeld = isHeld } }
+
+    /// The archive's line is read from `applied` on. What another epoch than the one before had, and when, is nothing to lag behind any more.
+    func opened(_ applied: LSN, epoch: UInt64) {
+        state.withLock { state in
+            if let before = state.status.epoch, before != epoch {
+                state.status.known = applied
+                state.ahead = []
+            }
+            state.status.applied = applied
+            state.status.known = max(state.status.known, applied)
+            state.status.epoch = epoch
+        }
+    }
+
+    /// An answer of the storage has come.
+    func see() {
+        let now = time.now()
+        update { $0.seen = now }
+    }
 
     func applied(_ piece: ArchivePiece, upTo applied: LSN, bytes: UInt64) {
         state.withLock { state in
@@ -75,24 +103,23 @@ final class FollowBoard: Sendable {
 
     func stop(_ error: any Error) { enter(.stopped, error: "\(error)") }
 
-    /// Says how it stands in the replica's directory: at once where the state has changed, else at most once in a while.
+    /// Says how it stands in the replica's directory: at once where the state has changed, else every now and then. Only the one who holds the replica does, or,
+    /// where nobody holds it, who tries to: what another follower says there is its own.
     func note(isUrgent: Bool = false) {
         guard let directory else { return }
         let now = time.now()
-        let due = state.withLock { state -> FollowerStatus? in
-            let isDue = isUrgent || Double(time.monotonic() &- state.notedAt) / 1e9 >= FollowerLimits.noteInterval && state.noted?.applied != state.status.applied
-            guard isDue else { return nil }
+        let due = state.withLock { state -> (status: FollowerStatus, isHeld: Bool)? in
+            guard isUrgent || state.isNoteDue(Double(time.monotonic() &- state.notedAt) / 1e9) else { return nil }
             state.notedAt = time.monotonic()
             state.noted = state.status
-            return state.status
+            return (state.status, state.isHeld)
         }
         guard let due else { return }
         do throws(WALError) {
-            // No replica is there before it is made.
-            guard try !LogReader.isVacant(directory: directory) else { return }
-            try FollowerDocument(due, now: now).write(directory: directory)
+            guard due.isHeld ? true : try FollowerNote.isOurs(directory: directory) else { return }
+            try FollowerDocument(due.status, now: now).write(directory: directory)
         } catch {
-            // Advisory, and perhaps the disk is full: what matters is said elsewhere, too.
+            // Advisory, and perhaps the disk is full, or no replica is there yet: what matters is said elsewhere, too.
             logger.debug("the follower's note was not written: \(error)")
         }
     }

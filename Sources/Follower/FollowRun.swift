@@ -5,12 +5,17 @@ struct FollowRun {
     var plan: FollowPlan
     private var retry: RetryState
     private let policy: RetryPolicy
-    private var damagedSince: Double?
+    /// Since when something fails its checks again and again, and when it did last.
+    private var damaged: (since: Double, last: Double)?
+    private let interval: Double
     private var held: (epoch: UInt64, since: Double)?
     private(set) var hasFailed = false
+    /// Whom records were handed to before: it goes on where it is.
+    var consumer: RecordSink?
 
     init(interval: Double, retryDelayMax: Double, start: Double) {
         plan = FollowPlan(interval: interval)
+        self.interval = interval
         policy = RetryPolicy(attemptsMax: .max, delayFirst: min(0.2, retryDelayMax), delayMax: retryDelayMax)
         retry = RetryState(policy, start: start)
     }
@@ -20,8 +25,10 @@ struct FollowRun {
         var error = error
         if error.code == .damaged || error.code == .invalid {
             // Some stores show an upload before it is whole.
-            let since = damagedSince ?? now
-            damagedSince = since
+            // What has been right for longer than it takes to be asked for again is another case.
+            let isAgain = damaged.map { now - $0.last < FollowerLimits.damagedMax + 2 * interval } ?? false
+            let since = isAgain ? damaged?.since ?? now : now
+            damaged = (since, now)
             guard now - since < FollowerLimits.damagedMax else { return nil }
             error = ArchiveError(.busy(status: 0), error.message)
         }
@@ -39,7 +46,7 @@ struct FollowRun {
     }
 
     /// Something was applied: what seemed damaged was not.
-    mutating func applied() { damagedSince = nil }
+    mutating func applied() { damaged = nil }
 
     /// Whether nothing is applied because of an epoch that is claimed and has not begun.
     mutating func holds(epoch: UInt64, now: Double) -> Bool {

@@ -36,6 +36,17 @@ package struct FollowerDocument: Hashable, Sendable, Codable {
         time = "\(now)"
     }
 
+    /// The same with the lag as it is at `now`. A follower that does not run, or was not heard from, falls behind whatever it said.
+    package func aged(now: UInt64, isRunning: Bool) -> FollowerDocument {
+        guard let lag = lagSeconds, let time = UInt64(time) else { return self }
+        let age = Double(now - min(now, time)) / 1e9
+        let isHeard = isRunning && age < 3 * FollowerLimits.noteInterval.idle
+        guard lagBytes > 0 || !isHeard || state != FollowerStatus.State.following.rawValue else { return self }
+        var aged = self
+        aged.lagSeconds = lag + age
+        return aged
+    }
+
     /// What the follower of the replica in `directory` last said; nil where it said nothing, or nothing that can be understood.
     package static func read(directory: String) throws(WALError) -> FollowerDocument? {
         guard let bytes = try FollowerNote.read(directory: directory) else { return nil }

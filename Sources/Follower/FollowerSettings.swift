@@ -5,6 +5,9 @@ public struct FollowerSettings: Hashable, Sendable {
     /// The longest wait between two attempts while storage cannot be reached, in seconds.
     public var retryDelayMax: Double = 30
 
+    /// Bytes of log that a replica keeps behind its end; what lies below is truncated, by whole segments, unless a pin holds it. Nil: everything stays.
+    public var retain: UInt64?
+
     public init() {}
 }
 
@@ -17,6 +20,6 @@ public enum FollowerLimits {
     public static let holdMax = 30.0
     /// Seconds for which an object that fails its checks is read again: on some stores an upload is seen before it is whole.
     public static let damagedMax = 60.0
-    /// Seconds between two notes in the replica's directory, where nothing but positions changes.
-    public static let noteInterval = 1.0
+    /// Seconds between two notes in the replica's directory: where nothing but positions changes, and where nothing changes, so that it shows that it runs.
+    public static let noteInterval = (busy: 1.0, idle: 10.0)
 }

@@ -34,6 +34,8 @@ public struct FollowerStatus: Hashable, Sendable {
     public var known: LSN = .zero
     /// When the primary was durable up to what is applied, in nanoseconds since 1970-01-01 UTC by its clock; nil where nothing tells.
     public var asOf: UInt64?
+    /// When an answer of the storage last showed that nothing more than what is applied was to be had there, or brought more, in nanoseconds since 1970 by the clock here.
+    public var seen: UInt64?
     /// Objects and bytes of log that were applied since the start.
     public var objects: UInt64 = 0
     public var bytes: UInt64 = 0
@@ -45,9 +47,11 @@ public struct FollowerStatus: Hashable, Sendable {
     /// Bytes that are known to be durable at the primary and are not applied.
     public var lagBytes: UInt64 { known > applied ? known.distance(from: applied) : 0 }
 
-    /// For how long what is applied has not been all there was, at `now` (nanoseconds since 1970); 0 where nothing more is known, nil where nothing tells.
+    /// For how long what is applied has not been all there was, at `now` (nanoseconds since 1970): 0 while it follows and nothing more is known, nil where nothing tells.
+    /// Where storage cannot be asked, or nothing is applied, all that has gone by since counts: nobody knows what the primary wrote meanwhile.
     public func lagSeconds(now: UInt64) -> Double? {
-        if lagBytes == 0 { return 0 }
-        return asOf.map { Double(now - min(now, $0)) / 1e9 }
+        if lagBytes == 0, state == .following { return 0 }
+        let since = lagBytes == 0 ? seen : asOf ?? seen
+        return since.map { Double(now - min(now, $0)) / 1e9 }
     }
 }

@@ -15,9 +15,32 @@ public final class LogFollower: Sendable {
         /// where it left the line, and what it had past that is kept in its directory.
         case replica(directory: String, from: LSN? = nil, rewinds: Bool = false)
         /// A consumer of the records from `from` on (nil: the first), in order, some at a time, of batches all at once. They are applied when it returns; what it
-        /// throws ends `run`, and is thrown by it.
-        case consumer(from: LSN?, @Sendable ([FollowedRecord]) async throws -> Void)
+        /// throws ends `run`, and is thrown by it. A position of another history than the archive's line is refused.
+        case consumer(from: LogPosition?, @Sendable ([FollowedRecord]) async throws -> Void)
+
+        fileprivate var rewinds: Bool {
+            if case .replica(_, _, let rewinds) = self { rewinds } else { false }
+        }
+
+        /// What to do where the archive no longer has what comes next.
+        fileprivate var hintToBeginAnew: String {
+            switch self {
+            case .replica: "make a new replica in another directory"
+            case .consumer: "begin anew with the archive's first record, or with what a log or another archive still has"
+            }
+        }
+
+        /// What to do where it has more than the line has.
+        fileprivate func hintToGoBack(_ fork: LSN) -> String {
+            switch self {
+            case .replica: "what lies past LSN \(fork) is not in the archive's line: `walshipd follow --rewind` cuts it off and keeps it aside"
+            case .consumer: "what was made of the records past LSN \(fork) is of another history: set the consumer back to a position before it, or begin anew"
+            }
+        }
     }
+
+    /// The replica has more than the line, and may be cut: it is opened again for that.
+    private struct MustRewind: Error {}
 
     /// How patient a request is: not at all. The follower itself is, and shows it.
     private struct NoPatience: RetryWait {
@@ -91,6 +114,8 @@ public final class LogFollower: Sendable {
                 guard let seconds = run.wait(after: error, now: now) else { throw error }
                 board.enter(error.isRetryable ? .unreachable : .following, error: "\(error)")
                 try await sleep(seconds)
+            } catch is MustRewind {
+                continue
             } catch let error as WALError where !Task.isCancelled {
                 guard case .noSpace = error else { throw error }
                 // What was applied is there; it is opened again when there may be space.
@@ -106,11 +131,14 @@ public final class LogFollower: Sendable {
     /// Until something goes wrong, or the task is cancelled. What is open is closed on the way out.
     private func session(_ run: inout FollowRun) async throws {
         board.enter(run.hasFailed ? nil : .opening)
-        var opened = try await open()
+        var opened = try await open(&run)
+        board.holds(true)
         do {
             try await steps(&run, &opened)
+            board.holds(false)
             try await opened.sink.close()
         } catch {
+            board.holds(false)
             let first = error
             // What went wrong first counts, also where closing fails in its turn.
             do { try await opened.sink.close() } catch { logger.warning("the replica was not closed cleanly: \(error)") }
@@ -131,7 +159,7 @@ public final class LogFollower: Sendable {
             : try await ArchiveReader.open(store: store, log: log, keys: keys, patience: { NoPatience() })
     }
 
-    private func open() async throws -> Opened {
+    private func open(_ run: inout FollowRun) async throws -> Opened {
         switch target {
         case .replica(let directory, let from, let rewinds):
             try await makeReplica(directory, from: from)
@@ -145,13 +173,19 @@ public final class LogFollower: Sendable {
             }
         case .consumer(let from, let consume):
             let reader = try await openReader()
+            if let sink = run.consumer {
+                // It goes on where it was.
+                try await sink.dropUnfinished()
+                return try opened(sink, reader)
+            }
             let line = try reader.requireLine()
+            if let from { try line.epochs.require(from, in: "the archive's line") }
             let first = try reader.firstRecord
-            // Opened again after a failure it goes on where it was.
-            let applied = board.current.applied
-            let start = max(from ?? first, applied)
+            let start = from?.lsn ?? first
             let sink = RecordSink(logID: reader.log.logID, start: start, isFirst: start == first, line: line.epochs, consume: consume)
-            return try opened(sink, reader)
+            let opened = try opened(sink, reader)
+            run.consumer = sink
+            return opened
         }
     }
 
@@ -161,20 +195,16 @@ public final class LogFollower: Sendable {
         if let problem = LineComparison.problem(log: sink.epochs, end: sink.applied, line: line.epochs) {
             throw ArchiveError(
                 .diverged, problem.reason, key: reader.layout.start(line.document.epoch.epoch.number), lsn: problem.lsn,
-                hint: "what lies past LSN \(problem.lsn) is not in the archive's line: `walshipd follow --rewind` cuts it off and keeps it aside")
+                hint: target.hintToGoBack(problem.lsn))
         }
         let first = try reader.firstObject
         guard sink.applied >= first, line.source(at: sink.applied) != nil else {
             throw ArchiveError(
                 .notFound, "the archive begins at LSN \(first): what comes next here was pruned, or never archived", key: reader.layout.floor, lsn: sink.applied,
-                hint: "make a new replica in another directory")
+                hint: target.hintToBeginAnew)
         }
         let walk = try reader.walk(from: max(sink.applied, try reader.firstRecord))
-        board.update { status in
-            status.applied = sink.applied
-            status.known = max(status.known, sink.applied)
-            status.epoch = line.document.epoch.epoch.number
-        }
+        board.opened(sink.applied, epoch: line.document.epoch.epoch.number)
         return Opened(sink: sink, reader: reader, line: line, walk: walk)
     }
 
@@ -234,14 +264,25 @@ public final class LogFollower: Sendable {
             if found.isReplica { try await ReplicaSink(directory: directory).close() }
             try await rewind(directory, found.epochs, found.end, line.epochs, key)
         }
-        return try await ReplicaSink(directory: directory)
+        return try await ReplicaSink(directory: directory, retain: settings.retain)
     }
 
     private func rewind(_ directory: String, _ epochs: EpochTable, _ end: LSN, _ line: EpochTable, _ key: ObjectKey) async throws {
         guard let fork = LineComparison.fork(log: epochs, line: line) else {
             throw ArchiveError(.diverged, "the log and the archive have no epoch in common", key: key, lsn: end, hint: "check the URL and the directory")
         }
-        let outcome = try await OffPool.run { () throws(WALError) in try ReplicaRewind.run(directory: directory, fork: fork, line: line) }
+        let outcome: ReplicaRewind
+        do throws(WALError) {
+            outcome = try await OffPool.run { () throws(WALError) in try ReplicaRewind.run(directory: directory, fork: fork, line: line) }
+        } catch .locked(let holder) {
+            throw ArchiveError(
+                .diverged, "what the log has past the fork cannot be cut off beside \(holder)", key: key, lsn: fork,
+                hint: "end what writes or reads the log, and try again")
+        } catch .positionLost(let head) {
+            throw ArchiveError(
+                .notFound, "the log begins at LSN \(head), past the fork: it cannot be cut there", key: key, lsn: fork,
+                hint: "make a new replica in another directory, and keep this log: what it has past the fork may be nowhere else")
+        }
         guard let kept = outcome.keptIn else { return }
         logger.notice(
             "rewound: LSN \(outcome.cut.lowerBound) to \(outcome.cut.upperBound) was cut off, and is kept in \(kept)", metadata: ["fork": "\(fork)"])
@@ -290,6 +331,7 @@ public final class LogFollower: Sendable {
 
     private func succeed(_ run: inout FollowRun) {
         run.succeeded()
+        board.see()
         board.enter(.following)
     }
 
@@ -303,6 +345,10 @@ public final class LogFollower: Sendable {
             var error = error
             error.hint = "the follower ends here; make a new replica of what follows, in another directory: `walshipd follow --from` with the end of the gap"
                 + (error.hint.map { " (of a restore: \($0))" } ?? "")
+            throw error
+        } catch where error.code == .notFound {
+            var error = error
+            error.hint = target.hintToBeginAnew
             throw error
         }
     }
@@ -336,20 +382,39 @@ public final class LogFollower: Sendable {
         let reader = try await openReader()
         let before = opened.line.document.epoch.epoch
         try await opened.sink.dropUnfinished()
-        opened = try self.opened(opened.sink, reader)
+        let sink = opened.sink
+        switch Result(catching: { () throws(ArchiveError) in try self.opened(sink, reader) }) {
+        case .success(let new): opened = new
+        case .failure(let error):
+            guard error.code == .diverged, target.rewinds else { throw error }
+            logger.notice("the line goes on otherwise than the replica: \(error)")
+            throw MustRewind()
+        }
         let after = opened.line.document.epoch.epoch
         if after != before { logger.notice("the line goes on in epoch \(after)", metadata: ["from": "\(opened.line.document.epoch.fork)"]) }
         run.plan.opened(isBehind: opened.walk.position < opened.sink.position, now: now)
     }
 
     private func survey(_ run: inout FollowRun, _ opened: Opened) async throws(ArchiveError) {
+        let epoch = opened.line.document.epoch.epoch
+        try await requireStillThere(opened)
         if case .begun = try await opened.reader.successor() { run.plan.reopen() }
-        let head = try await opened.reader.access.head(opened.line.document.epoch.epoch)
+        let head = try await opened.reader.access.head(epoch)
         run.plan.surveyed(goesOn: head.map { $0.archived > opened.walk.position } ?? false)
-        guard let head, head.epoch == opened.line.document.epoch.epoch else { return }
+        guard let head, head.epoch == epoch else { return }
         board.update { status in
             status.known = max(status.known, head.durable)
             if head.archived <= status.applied { status.asOf = max(status.asOf ?? 0, head.time) }
         }
+    }
+
+    /// An archive that is not there (another directory in its place, a bucket that was emptied) must not look like one in which nothing comes.
+    private func requireStillThere(_ opened: Opened) async throws(ArchiveError) {
+        let (epoch, layout) = (opened.line.document.epoch.epoch, opened.reader.layout)
+        let claims = Claims(store: store, layout: layout, patience: { NoPatience() })
+        guard try await claims.readable(epoch.number)?.epoch != epoch else { return }
+        throw ArchiveError(
+            .damaged, "the claim of epoch \(epoch), which is followed, is not here any more", key: layout.claim(epoch.number), lsn: opened.sink.applied,
+            hint: "look whether the archive is still at this URL, and bring its documents back")
     }
 }

@@ -81,14 +81,14 @@ public struct Promotion: Sendable {
             throw ArchiveError(.invalid, "the replica ends at LSN \(candidate.end), not at \(fork)", hint: "restore it to the LSN you want first")
         }
         let name = try await claim(candidate)
-        var ends: [LSN?] = []
-        for destination in destinations { ends.append(try await takeIn(destination, log)) }
+        var parents: [Parent?] = []
+        for destination in destinations { parents.append(try await takeIn(destination, log)) }
         for destination in destinations { try await requireOurs(name.new, destination, isPromoted: false) }
         let epoch = try await log.finish(name.all)
-        try await begin(log.promotion.epochs, ends, isPromoted: true)
+        try await begin(log.promotion.epochs, parents)
         return Outcome(
             epoch: epoch, wasReplica: true, takenIn: log.promotion.end.distance(from: candidate.end),
-            hasBegunEverywhere: !ends.contains(nil))
+            hasBegunEverywhere: parents.allSatisfy { $0 != nil })
     }
 
     // MARK: Claiming
@@ -154,7 +154,10 @@ public struct Promotion: Sendable {
 
     private func requireOurs(_ name: EpochName, _ destination: Destination, isPromoted: Bool) async throws(ArchiveError) {
         let key = Layout(log: destination.log).claim(name.number)
-        let state = isPromoted ? "the log was promoted, but cannot be shipped there: restore it again" : "the replica was left as it was"
+        let state =
+            isPromoted
+            ? "the log was promoted, but cannot be shipped there: `walshipd follow --rewind` makes it follow whoever was promoted since"
+            : "the replica was left as it was"
         switch try await claims(destination).look(name) {
         case .ours: return
         case .lost(let other):
@@ -166,9 +169,18 @@ public struct Promotion: Sendable {
 
     // MARK: The parent's end
 
-    /// Reads the archive's line from about the replica's end to its own, compares what both have, and takes in what the replica lacks. Returns where
-    /// the archive ends, or nil where no epoch has begun in it.
-    private func takeIn(_ destination: Destination, _ log: Held) async throws -> LSN? {
+    /// The line that an archive had after the claim, and how far the log continues it.
+    ///
+    /// It is what the new epoch goes on from, whatever comes to be there later: an epoch that begins after the next one was claimed has an owner who is fenced, and
+    /// archives nothing.
+    private struct Parent {
+        let document: StartDocument
+        let end: LSN
+    }
+
+    /// Reads the archive's line from about the replica's end to its own, compares what both have, and takes in what the replica lacks. Nil where no epoch has
+    /// begun in it.
+    private func takeIn(_ destination: Destination, _ log: Held) async throws -> Parent? {
         let reader = try await open(destination, log.promotion.candidate)
         guard let line = reader.line else { return nil }
         let end = log.promotion.end
@@ -184,7 +196,7 @@ public struct Promotion: Sendable {
         // What a named fork leaves behind is not read: past where the log's history leaves the line's newest epoch.
         let leaves = fork.map { min($0, Promotion.fork(after: line.document.epoch.epoch, log.promotion.epochs) ?? $0) }
         var walk = try await self.walk(reader, line, from: min(end, leaves ?? end))
-        while leaves.map({ walk.position < $0 }) ?? true, let piece = try await walk.next() {
+        while leaves.map({ walk.position < $0 }) ?? true, let piece = try await next(&walk, candidate: log.promotion.candidate) {
             try await log.take(piece, upTo: leaves)
         }
         guard walk.position >= log.promotion.candidate.head else {
@@ -196,7 +208,18 @@ public struct Promotion: Sendable {
             let inherited = line.epochs.epochs.filter { $0.number > log.promotion.epochs.current.number }
             try await log.takeIn(inherited)
         }
-        return leaves.map { min($0, walk.position) } ?? walk.position
+        return Parent(document: line.document, end: leaves.map { min($0, walk.position) } ?? walk.position)
+    }
+
+    private func next(_ walk: inout ArchiveWalk, candidate: LogPromotion.Candidate) async throws(ArchiveError) -> ArchivePiece? {
+        do throws(ArchiveError) {
+            return try await walk.next()
+        } catch where fork == nil && [.gap, .damaged, .endUnproven].contains(error.code) {
+            var error = error
+            error.hint = "older writers are stopped already. Bring back what is missing from another copy of the archive and promote again; "
+                + "or, to leave behind for good whatever the archive has past the replica's end, name the fork: --at \(candidate.end)"
+            throw error
+        }
     }
 
     /// Where a log's history leaves an epoch: the start of the next one; nil where it has none.
@@ -216,21 +239,20 @@ public struct Promotion: Sendable {
 
     // MARK: Beginning the epoch in the archives
 
-    /// Writes what begins the log's current epoch, to every archive in which its parent has begun (`ends` is not nil).
-    private func begin(_ table: EpochTable, _ ends: [LSN?], isPromoted: Bool) async throws(ArchiveError) {
+    /// Writes what begins the log's current epoch, to every archive in which its parent has begun (it is not nil).
+    private func begin(_ table: EpochTable, _ parents: [Parent?]) async throws(ArchiveError) {
         let name = EpochName(table.current)
-        for (destination, end) in zip(destinations, ends) {
-            guard let end else { continue }
-            let reader = try await open(destination, nil)
-            guard let line = reader.line, line.document.epoch.epoch != name else { continue }
-            let start = EpochStart(parent: line.document, table: table, archived: end, time: now())
+        for (destination, parent) in zip(destinations, parents) {
+            guard let parent else { continue }
+            let access = ArchiveAccess(store: destination.store, layout: Layout(log: destination.log), patience: patience)
+            let start = EpochStart(parent: parent.document, table: table, archived: parent.end, time: now())
             // Where the parent has no head nothing is replaced, or its head was lost: either way it is the shipper's to write one.
-            if !destination.isImmutable, try await reader.access.head(line.document.epoch.epoch) != nil {
-                try await reader.access.replace(start.head, reader.layout.head(name))
+            if !destination.isImmutable, try await access.head(parent.document.epoch.epoch) != nil {
+                try await access.replace(start.head, access.layout.head(name))
             }
-            try await requireOurs(name, destination, isPromoted: isPromoted)
-            try await reader.access.create(start.document, reader.layout.start(name.number))
-            try await requireOurs(name, destination, isPromoted: isPromoted)
+            try await requireOurs(name, destination, isPromoted: true)
+            try await access.create(start.document, access.layout.start(name.number))
+            try await requireOurs(name, destination, isPromoted: true)
         }
     }
 
@@ -241,18 +263,19 @@ public struct Promotion: Sendable {
             throw ArchiveError(.invalid, "the log is no replica, and its epoch began at LSN \(table.current.start), not at \(fork)", hint: "name that, or leave it out")
         }
         let name = EpochName(table.current)
-        var ends: [LSN?] = []
+        var parents: [Parent?] = []
         var hasBegun = true
         for destination in destinations {
-            let reader = try await open(destination, nil)
+            var reader = try await open(destination, nil)
             if try await claims(destination).readable(name.number) == nil {
                 // Promoted without this archive at hand: the shipper claims it, unless something is to be left behind.
                 guard fork != nil, reader.line != nil else {
-                    ends.append(nil)
+                    parents.append(nil)
                     hasBegun = false
                     continue
                 }
                 try await claimAll(table, destination, above: reader.highestClaim?.epoch.number ?? 0)
+                reader = try await open(destination, nil)
             }
             guard let claim = try await claims(destination).document(name.number), claim.epoch == name else {
                 throw ArchiveError(
@@ -261,13 +284,13 @@ public struct Promotion: Sendable {
             }
             try await requireOurs(name, destination, isPromoted: true)
             guard let line = reader.line, line.document.epoch.epoch != name else {
-                ends.append(nil)
+                parents.append(nil)
                 hasBegun = hasBegun && reader.line != nil
                 continue
             }
-            ends.append(try await end(of: line, reader, table))
+            parents.append(Parent(document: line.document, end: try await end(of: line, reader, table)))
         }
-        try await begin(table, ends, isPromoted: true)
+        try await begin(table, parents)
         return Outcome(epoch: table.current, wasReplica: false, takenIn: 0, hasBegunEverywhere: hasBegun)
     }
 
@@ -338,18 +361,11 @@ private final class Held: @unchecked Sendable {
         let differs = try await OffPool.run { () throws(WALError) -> LSN? in
             let promotion = self.promotion
             let end = min(promotion.end, limit ?? promotion.end)
-            let both = piece.range.clamped(to: promotion.candidate.head..<max(promotion.candidate.head, end))
-            if !both.isEmpty {
-                let ours = try promotion.bytes(both)
-                let from = Int(both.lowerBound.distance(from: piece.range.lowerBound))
-                let theirs = piece.bytes[from..<from + ours.count]
-                if let offset = zip(ours, theirs).enumerated().first(where: { $0.element.0 != $0.element.1 })?.offset {
-                    return both.lowerBound.advanced(by: UInt64(offset))
-                }
-            }
+            let head = promotion.candidate.head
+            let difference = try piece.difference(from: head, to: end) { range throws(WALError) in try promotion.bytes(range) }
+            if let difference { return difference }
             if limit == nil, piece.range.upperBound > promotion.position {
-                let from = Int(promotion.position.distance(from: piece.range.lowerBound))
-                try promotion.apply(Array(piece.bytes[from...]), at: promotion.position)
+                try promotion.apply(piece.bytes(from: promotion.position), at: promotion.position)
             }
             return nil
         }

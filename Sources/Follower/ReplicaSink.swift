@@ -11,9 +11,13 @@ final class ReplicaSink: FollowSink, @unchecked Sendable {
     }
 
     private let replica: ReplicaLog
+    private let retain: UInt64?
+    /// Up to which segment it was truncated, as far as pins and records that cross their ends let it.
+    private var truncatedTo: UInt64 = 0
 
-    /// Throws as `ReplicaLog.open`.
-    init(directory: String) async throws(WALError) {
+    /// Throws as `ReplicaLog.open`. `retain`: bytes of log before the end that stay; nil: all.
+    init(directory: String, retain: UInt64? = nil) async throws(WALError) {
+        self.retain = retain
         replica = try await OffPool.run { () throws(WALError) in Box(replica: try ReplicaLog.open(directory: directory)) }.replica
     }
 
@@ -35,24 +39,30 @@ final class ReplicaSink: FollowSink, @unchecked Sendable {
 
     /// Where the piece differs from what the replica has; nil where it does not: then the rest is applied.
     private func apply(_ piece: ArchivePiece, _ line: EpochTable) throws(WALError) -> LSN? {
-        let both = piece.range.clamped(to: replica.headLSN..<replica.endLSN)
-        if !both.isEmpty {
-            let ours = try replica.bytes(both)
-            let from = Int(both.lowerBound.distance(from: piece.range.lowerBound))
-            let theirs = piece.bytes[from..<from + ours.count]
-            if theirs != ours[...] {
-                let offset = zip(ours, theirs).enumerated().first { $0.element.0 != $0.element.1 }?.offset ?? 0
-                return both.lowerBound.advanced(by: UInt64(offset))
-            }
-        }
+        let difference = try piece.difference(from: replica.headLSN, to: replica.endLSN) { range throws(WALError) in try replica.bytes(range) }
+        if let difference { return difference }
         let position = replica.position
         precondition(piece.range.lowerBound <= position, "pieces come in order: one at \(piece.range.lowerBound) is not at \(position)")
         guard piece.range.upperBound > position else { return nil }
-        let skipped = position > piece.range.lowerBound ? Int(position.distance(from: piece.range.lowerBound)) : 0
-        try replica.apply(skipped == 0 ? piece.bytes : Array(piece.bytes[skipped...]), at: position)
+        try replica.apply(piece.bytes(from: position), at: position)
         try replica.takeIn(
             line.epochs, times: piece.metadata.timeIndex.map { CommitTime(nanoseconds: $0.time, lsn: $0.lsn) })
+        try letGo()
         return nil
+    }
+
+    /// Whole segments below what is to stay go, once there is one.
+    private func letGo() throws(WALError) {
+        let (size, end) = (UInt64(replica.segmentSize), replica.endLSN.rawValue)
+        guard let retain, end > retain else { return }
+        let segment = (end - retain) / size
+        guard segment > truncatedTo else { return }
+        do throws(WALError) {
+            try replica.truncateBefore(LSN(segment * size))
+            truncatedTo = segment
+        } catch .locked {
+            // Somebody else sets a pin, or looks for long: it goes with the next bytes.
+        }
     }
 
     func dropUnfinished() async throws {

@@ -52,6 +52,17 @@ public struct EpochTable: Hashable, Sendable {
         Array(epochs[max(0, firstIndex { $0.start >= head } - 1)...])
     }
 
+    /// The newest epoch up to which this history and another tell the same, from where both of them begin on: numbers, ids and starts. Nil where they do not from the
+    /// beginning.
+    package func lastShared(with other: EpochTable) -> Epoch? {
+        var shared: Epoch?
+        for epoch in epochs where epoch.number >= other.epochs[0].number {
+            guard other.epochs.contains(epoch) else { break }
+            shared = epoch
+        }
+        return shared
+    }
+
     /// Index of the first epoch that satisfies `predicate`, which holds from some index on; the count where none does.
     private func firstIndex(where predicate: (Epoch) -> Bool) -> Int {
         var low = 0

@@ -365,7 +365,7 @@ import WAL
         try await withArchive(count: 150) { directory, builder, store in
             try await builder.ship(tailBytes: 400)
             let expected = try SampleArchive.records("\(directory)/log")
-            struct Stored { var position: LSN?; var records: [Entry] = [] }
+            struct Stored { var position: LogPosition?; var records: [Entry] = [] }
             let stored = Mutex(Stored())
             var generator = SeededGenerator(seed: 3)
             var rounds = 0
@@ -412,7 +412,7 @@ import WAL
             }
             #expect(SampleArchive.isSame(got.withLock { $0 }, try SampleArchive.records("\(directory)/second")))
             let middle = try #require(got.withLock { $0.first })
-            let wrong = try await end(of: self.follower(store, to: .consumer(from: LSN(middle.lsn.rawValue + 1)) { _ in }))
+            let wrong = try await end(of: self.follower(store, to: .consumer(from: LogPosition(LSN(middle.lsn.rawValue + 1))) { _ in }))
             #expect(wrong.code == .notFound && wrong.description.contains("no record begins here"), "\(wrong)")
         }
     }
@@ -424,19 +424,19 @@ import WAL
             var got: [Entry] = []
             var position = LSN.zero
             let end = try LogReplay.run(log: "\(directory)/log") { lsn, bytes, next in
-                #expect(lsn == position)
-                position = next
+                #expect(lsn == position && next.epoch == builder.epoch.id)
+                position = next.lsn
                 got.append((lsn, bytes.withUnsafeBytes { [UInt8]($0) }))
             }
-            #expect(end == position && SampleArchive.isSame(got, expected))
-            #expect(try builder.reader.durableLSN == end)
+            #expect(end.lsn == position && SampleArchive.isSame(got, expected))
+            #expect(try builder.reader.durableLSN == end.lsn)
             got = []
-            let part = try LogReplay.run(log: "\(directory)/log", from: expected[10].lsn, to: expected[20].lsn) { lsn, bytes, _ in
+            let part = try LogReplay.run(log: "\(directory)/log", from: LogPosition(expected[10].lsn), to: expected[20].lsn) { lsn, bytes, _ in
                 got.append((lsn, bytes.withUnsafeBytes { [UInt8]($0) }))
             }
-            #expect(part == expected[20].lsn && SampleArchive.isSame(got, Array(expected[10..<20])))
+            #expect(part.lsn == expected[20].lsn && SampleArchive.isSame(got, Array(expected[10..<20])))
             got = []
-            let archived = try await LogReplay.run(archive: store, log: SampleArchive.name, from: expected[5].lsn) { got.append(($0.lsn, $0.data)) }
+            let archived = try await LogReplay.run(archive: store, log: SampleArchive.name, from: LogPosition(expected[5].lsn)) { got.append(($0.lsn, $0.data)) }
             #expect(archived == end && SampleArchive.isSame(got, Array(expected[5...])))
         }
     }

@@ -285,6 +285,37 @@ import WAL
         }
     }
 
+    /// Two promotions, and an upload of the old writer that lands between their readings: the one that is superseded begins its epoch after the other has claimed and read.
+    /// It never archives anything, so the other goes on from what both have read.
+    @Test func anEpochThatBeginsAfterTheNextWasClaimedIsPassedOver() async throws {
+        try await withArchive { directory, records, builder, store in
+            try await SampleArchive.restore(store, into: "\(directory)/second", .through(records[90].lsn))
+            let first = EpochName(number: 2, id: EpochID(rawValue: 22))
+            try await builder.claim(first)
+            let entries = [
+                StartDocument.Entry(epoch: builder.epoch, fork: .zero, start: .zero),
+                StartDocument.Entry(epoch: first, fork: records[60].lsn, start: records[60].lsn),
+            ]
+            let layout = builder.layout
+            let start = try StartDocument(parent: builder.epoch, epochs: entries).encoded(for: layout.start(2))
+            let hasRead = Mutex(false)
+            let watched = WatchedStore(store) { (_, _, key) throws(ArchiveError) in
+                guard store.contents[layout.claim(3)] != nil else { return }
+                if key.path.contains("segments/") || key.path.contains("tail/") { hasRead.withLock { $0 = true } }
+                // The look at the claim after the parent was read.
+                if key == layout.claim(4), hasRead.withLock({ $0 }) { store.plant(layout.start(2), start) }
+            }
+            let outcome = try await promote("\(directory)/second", [watched])
+            #expect(store.contents[layout.start(2)] == start)
+            #expect(outcome.epoch.number == 3 && outcome.hasBegunEverywhere)
+            let kept = try append("\(directory)/second", count: 30, seed: 6)
+            #expect(SampleArchive.isSame(Array(kept[..<120]), records))
+            try await ArchiveBuilder(store: store, directory: "\(directory)/second").ship()
+            try await SampleArchive.restore(store, into: "\(directory)/again")
+            #expect(SampleArchive.isSame(try SampleArchive.records("\(directory)/again"), kept))
+        }
+    }
+
     /// The power goes at every request: whatever was reached, promoting again works, and everything is there.
     @Test func promotionInterruptedAnywhereIsDoneAgain() async throws {
         try await withArchive(count: 60) { directory, records, builder, store in

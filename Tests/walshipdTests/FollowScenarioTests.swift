@@ -94,6 +94,8 @@ import WAL
             #expect(isSame(try records(kept), old.filter { $0.lsn >= archived }) && durable(kept) == lost)
             let shown = try await run(scratch, "cat", "--log", kept, "--format", "hex")
             #expect(shown.code == 0 && shown.output.split(separator: "\n").count == 40)
+            let verified = try await run(scratch, "verify", "--log", kept)
+            #expect(verified.code == 0 && verified.output.contains("ok"), "\(verified)")
             // More comes, and status says how it stands, also after it ended.
             let later = try append(second, 30, 4)
             try await ship(scratch, second, archive)
@@ -161,29 +163,40 @@ import WAL
             let log = "\(scratch)/log"
             let end = try append(log, 50, UInt8(ascii: "a"))
             try await ship(scratch, log, archive)
+            let reader = try LogReader.open(directory: log)
+            let position = "\(end)@\(try reader.epochs.current.id)"
+            reader.close()
             let expected = try records(log).map { String(decoding: $0.data, as: UTF8.self) + "\n" }.joined()
             for source in [["--log", log], ["--archive", archive]] {
                 let replayed = try await Program.run(
                     Program.walshipd, ["replay", "--format", "lines", "--exec", "cat > '\(scratch)/out'"] + source, in: scratch)
-                #expect(replayed.code == 0 && replayed.error.contains("--from \(end)"), "\(replayed)")
+                #expect(replayed.code == 0 && replayed.error.contains("--from \(position)"), "\(replayed)")
                 #expect(try String(contentsOfFile: "\(scratch)/out", encoding: .utf8) == expected)
                 let printed = try await Program.run(Program.walshipd, ["replay"] + source, in: scratch)
                 let last = try #require(printed.output.split(separator: "\n").last)
-                #expect(printed.code == 0 && last.contains("\"next\":\"\(end)\""), "\(last)")
+                #expect(printed.code == 0 && last.contains("\"next\":\"\(position)\""), "\(last)")
                 // Nothing comes after the end; nothing begins inside a record.
-                let none = try await Program.run(Program.walshipd, ["replay", "--from", "\(end)"] + source, in: scratch)
-                #expect(none.code == 0 && none.output.isEmpty, "\(none)")
+                for from in ["\(end)", position] {
+                    let none = try await Program.run(Program.walshipd, ["replay", "--from", from] + source, in: scratch)
+                    #expect(none.code == 0 && none.output.isEmpty, "\(none)")
+                }
+                // Of another history, or no position at all.
+                for command in ["replay", "follow"] where command == "replay" || source[0] == "--archive" {
+                    let elsewhere = try await Program.run(Program.walshipd, [command, "--exec", "cat", "--from", "\(end)@0000000000000001"] + source, in: scratch)
+                    #expect(elsewhere.code == 4 && elsewhere.error.contains("position \(end)@"), "\(elsewhere)")
+                    #expect(try await Program.run(Program.walshipd, [command, "--exec", "cat", "--from", "\(end)@1"] + source, in: scratch).code == 2)
+                }
                 let failed = try await Program.run(Program.walshipd, ["replay", "--exec", "exit 7"] + source, in: scratch)
                 #expect(failed.code == 1 && failed.error.contains("exit code 7"), "\(failed)")
             }
             // Followed, it is given what comes, too; told to end, its input ends.
             let following = try follow(scratch, archive, "--format", "positioned", "--exec", "cat > '\(scratch)/followed'; echo done > '\(scratch)/ended'")
             let size = { (try? Data(contentsOf: URL(filePath: "\(scratch)/followed")).count) ?? 0 }
-            let bytes = try records(log).reduce(0) { $0 + $1.data.count + 20 }
+            let bytes = try records(log).reduce(0) { $0 + $1.data.count + 28 }
             #expect(try await wait(seconds: 60) { size() == bytes })
             try append(log, 5, UInt8(ascii: "b"))
             try await ship(scratch, log, archive)
-            let more = try records(log, from: end).reduce(bytes) { $0 + $1.data.count + 20 }
+            let more = try records(log, from: end).reduce(bytes) { $0 + $1.data.count + 28 }
             #expect(try await wait(seconds: 60) { size() == more })
             try await self.end(following)
             #expect(FileManager.default.fileExists(atPath: "\(scratch)/ended"))
@@ -199,7 +212,8 @@ import WAL
             for arguments in [
                 ["follow", "--archive", archive], ["follow", "--archive", archive, "--to", "a", "--exec", "b"],
                 ["follow", "--archive", archive, "--exec", "cat", "--rewind"], ["follow", "--archive", archive, "--to", "a", "--format", "json"],
-                ["follow", "--archive", archive, "--to", "a", "--interval", "1ms"], ["replay"], ["replay", "--log", "a", "--archive", archive],
+                ["follow", "--archive", archive, "--to", "a", "--interval", "1ms"], ["follow", "--archive", archive, "--exec", "cat", "--retain", "1MiB"],
+                ["follow", "--archive", archive, "--to", "a", "--from", "5@0000000000000001"], ["replay"], ["replay", "--log", "a", "--archive", archive],
                 ["replay", "--log", "a", "--from", "5", "--to", "4"],
             ] {
                 let ended = try await Program.run(Program.walshipd, arguments, in: scratch)

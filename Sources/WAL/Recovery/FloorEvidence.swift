@@ -37,7 +37,10 @@ struct FloorEvidence: Sendable {
                     if cell.epoch == epochs.current.id {
                         evidence.raise(boundary: cell.durable)
                         hasCell = true
-                    } else if cell.durable > facts.head && !epochs.epochs.contains(where: { $0.id == cell.epoch }) {
+                    } else if cell.durable > facts.head && cell.durable < facts.discardFrom ?? LSN(FormatLimits.lsnMax)
+                        && !epochs.epochs.contains(where: { $0.id == cell.epoch })
+                    {
+                        // What is being cut off may be of an epoch that goes with it.
                         evidence.isEpochUnknown = true
                     }
                 }

@@ -16,6 +16,14 @@ package enum FollowerNote {
         try fileSystem.rename(temporary, to: path)
     }
 
+    /// Whether somebody who does not hold the log may leave a note: a replica is there, and nobody else has it. A log that is written gets none.
+    package static func isOurs(directory: String) throws(WALError) -> Bool {
+        let reader = try LogReader.open(directory: directory)
+        defer { reader.close() }
+        guard try reader.isReplica else { return false }
+        return try reader.writer == nil
+    }
+
     /// Nil where there is none.
     package static func read(directory: String) throws(WALError) -> [UInt8]? {
         do throws(WALError) {

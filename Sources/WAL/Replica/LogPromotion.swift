@@ -56,11 +56,7 @@ public final class LogPromotion {
         var facts = held.found.facts
         var end = facts.floor
         if isReplica {
-            let recovery = Recovery(
-                paths: held.paths, fileSystem: held.fileSystem, control: held.control, medium: held.files,
-                slots: SlotDirectory(paths: held.paths, fileSystem: held.fileSystem), configuration: .init(verify: .full),
-                boot: try held.fileSystem.bootID(), incarnation: .random(), factsAreDue: false)
-            let result = try recovery.run(facts: facts, epochs: held.found.epochs, isCopied: held.found.isCopied)
+            let result = try held.recover(.toPromote, boot: try held.fileSystem.bootID(), incarnation: .random())
             facts = result.facts
             end = result.end
         }

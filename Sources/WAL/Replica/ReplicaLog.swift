@@ -10,7 +10,7 @@ public final class ReplicaLog {
     /// Bytes of log in a segment.
     public let segmentSize: Int
     /// The first record.
-    public let headLSN: LSN
+    public var headLSN: LSN { tail.head }
     /// Where the replica ends: everything below is durable and readable.
     public var endLSN: LSN { tail.end }
     /// Where the next bytes are applied: at or past the end, where a record or batch has come in part.
@@ -44,7 +44,7 @@ public final class ReplicaLog {
         }
         let boot = try held.fileSystem.bootID()
         let incarnation = Incarnation.random()
-        let recovered = try held.recover(boot: boot, incarnation: incarnation)
+        let recovered = try held.recover(.toGrow, boot: boot, incarnation: incarnation)
         let tail = ReplicaTail(held, head: recovered.facts.head, end: recovered.end, epochs: found.epochs)
         if found.isCopied {
             try tail.cut()
@@ -55,7 +55,6 @@ public final class ReplicaLog {
         try held.dropVoidSlots(above: recovered.end)
         logID = held.control.identity.logID
         segmentSize = Int(held.control.identity.segmentSize)
-        headLSN = recovered.facts.head
         nextCell = recovered.nextCellSequence
         times = TimeIndexWriter(paths: held.paths, fileSystem: held.fileSystem, control: held.control)
         self.tail = tail
@@ -113,6 +112,22 @@ public final class ReplicaLog {
         }
     }
 
+    /// Lets go of the beginning, as the writer of a log does: the head becomes the greatest boundary between records and batches at or below `lsn` and every pin, durably; then
+    /// segments below it are removed. Readers that stand there are told that their position is lost. On an error nothing but space was lost: what is to
+    /// go goes the next time.
+    /// - Returns: the head.
+    @discardableResult
+    public func truncateBefore(_ lsn: LSN) throws(WALError) -> LSN {
+        precondition(!isClosed, "a replica is not used after it was closed")
+        if let failure { throw failure }
+        let held = tail.held
+        let truncation = PrefixTruncation(
+            time: held.time, control: held.control, medium: tail.medium, slots: SlotDirectory(paths: held.paths, fileSystem: held.fileSystem))
+        let end = tail.end
+        defer { tail.begins(at: max(tail.head, held.control.live.head)) }
+        return try truncation.truncateBefore(lsn) { () throws(WALError) in end }
+    }
+
     /// Drops what was applied past the end: it has come in part, and goes on otherwise than it began.
     public func dropUnfinished() throws(WALError) {
         guard tail.position > tail.end else { return }
@@ -153,18 +168,6 @@ public final class ReplicaLog {
 }
 
 extension HeldLog {
-    /// Brings the end in order as an opening for writing does; of a copied directory, all of which is read, only finds it.
-    func recover(boot: BootID, incarnation: Incarnation) throws(WALError) -> Recovery.Result {
-        var recovery = Recovery(
-            paths: paths, fileSystem: fileSystem, control: control, medium: files,
-            slots: SlotDirectory(paths: paths, fileSystem: fileSystem), configuration: .init(verify: found.isCopied ? .full : .tail), boot: boot,
-            incarnation: incarnation, factsAreDue: found.factsAreDue)
-        recovery.isGrowing = true
-        return try control.underMaintenance(time) { () throws(WALError) in
-            try recovery.run(facts: found.facts, epochs: found.epochs, isCopied: found.isCopied)
-        }
-    }
-
     /// A replica ships nothing: a destination's slot is one of the writer that it was, or is a copy of. So is a pin of what it has not got.
     fileprivate func dropVoidSlots(above end: LSN) throws(WALError) {
         let slots = SlotDirectory(paths: paths, fileSystem: fileSystem)

@@ -24,28 +24,33 @@ public struct ReplicaRewind: Hashable, Sendable {
         guard !held.found.isCopied else {
             throw .parameterMismatch(parameter: "directory", stored: "a copy of another", requested: "a log or a replica")
         }
-        let recovered = try held.recover(boot: try fileSystem.bootID(), incarnation: .random())
-        return try Rewinding(held: held, facts: recovered.facts, end: recovered.end, line: line).run(to: fork)
+        let recovered = try held.recover(.toGrow, boot: try fileSystem.bootID(), incarnation: .random())
+        return try Rewinding(held: held, recovered: recovered, line: line).run(to: fork)
     }
 }
 
 /// One rewind of a log that is held and in order up to its end.
 private struct Rewinding {
     let held: HeldLog
-    let facts: Facts
-    let end: LSN
+    let recovered: Recovery.Result
     let line: EpochTable
+
+    var facts: Facts { recovered.facts }
+    var end: LSN { recovered.end }
 
     func run(to fork: LSN) throws(WALError) -> ReplicaRewind {
         guard fork >= facts.head else { throw .positionLost(head: facts.head) }
         let epochs = try history(upTo: min(fork, end))
         guard end > fork else {
+            try forgetCells(below: end, epochs)
             try becomeReplica(epochs)
             return ReplicaRewind(cut: end..<end, keptIn: nil)
         }
         try requireBoundary(fork)
         let kept = "\(held.paths.directory)/diverged-\(held.found.epochs.current.number)-\(fork)"
         try keep(fork..<end, in: kept)
+        // Else the segment that holds the fork becomes a fresh copy, whose foot says nothing.
+        if fork.rawValue % held.files.windowSize == 0 { try forgetCells(below: fork, epochs) }
         var replica = facts
         replica.isReplica = true
         let cutting = SuffixTruncation(
@@ -59,12 +64,14 @@ private struct Rewinding {
         return ReplicaRewind(cut: fork..<end, keptIn: kept)
     }
 
-    /// The log's own epochs as far as the line has them, then the line's up to `fork`.
+    /// The log's own epochs as far as the line has the same, then the line's up to `fork`.
     private func history(upTo fork: LSN) throws(WALError) -> EpochTable {
-        let own = held.found.epochs.epochs
-        guard let common = own.lastIndex(where: { epoch in line.epochs.contains { $0.number == epoch.number && $0.id == epoch.id } }),
-            own[common].start <= fork || common == 0, var table = EpochTable(Array(own[...common]))
-        else { throw .encoding(reason: "the log and the line that it is to follow have no epoch in common at LSN \(fork)") }
+        let own = held.found.epochs
+        guard let shared = own.lastShared(with: line), shared.start <= fork,
+            var table = EpochTable(own.epochs.filter { $0.number <= shared.number })
+        else {
+            throw .encoding(reason: "the log and the line that it is to follow have no epoch in common at LSN \(fork)")
+        }
         for epoch in line.epochs where epoch.number > table.current.number && epoch.start <= fork { table.begin(epoch) }
         return table
     }
@@ -78,6 +85,17 @@ private struct Rewinding {
         guard boundary == fork else {
             throw .corruption(
                 lsn: boundary, reason: "no record ends at LSN \(fork), where the log is to be cut: it differs below that; restore it anew beside this one")
+        }
+    }
+
+    /// The foot of the segment that stays last may speak of an epoch that began at its end and is none of the line's; and facts that do not know an epoch are taken for
+    /// older than the segments. That everything below is durable is true in every history.
+    private func forgetCells(below end: LSN, _ epochs: EpochTable) throws(WALError) {
+        guard end > facts.head else { return }
+        let last = LSN(end.rawValue - 1)
+        for sequence in recovered.nextCellSequence..<recovered.nextCellSequence + 2 {
+            try held.files.keep(
+                SegmentFoot.DurableCell(epoch: epochs.epoch(at: last).id, durable: end, sequence: sequence), below: last.rawValue / held.files.windowSize + 1)
         }
     }
 

@@ -6,7 +6,7 @@
 final class ReplicaTail {
     let held: HeldLog
     let medium: SegmentDirectory
-    let head: LSN
+    private(set) var head: LSN
     /// The history up to the end.
     private(set) var epochs: EpochTable
     /// Where the log ends: a boundary between batches.
@@ -137,6 +137,13 @@ final class ReplicaTail {
         defer { file.close() }
         try body(FootWriter(file: file, offset: medium.windowSize, header: header, keepsFirstFrame: true))
         try file.sync()
+    }
+
+    /// The log's beginning was truncated.
+    func begins(at lsn: LSN) {
+        precondition(lsn >= head, "the head does not go back")
+        precondition(lsn <= end, "the head does not pass the end")
+        head = lsn
     }
 
     /// Begins an epoch at the end.

@@ -17,14 +17,7 @@ struct CatCommand: AsyncParsableCommand {
             "data" where the record is not UTF-8. LSNs in JSON are decimal strings.
             """)
 
-    @Option(help: ArgumentHelp("The directory of the log.", valueName: "dir"))
-    var log: String?
-
-    @Option(help: ArgumentHelp("The archive to read instead, <base>/<log name>: http://…, https://…, s3://… or file:///….", valueName: "url"))
-    var archive: String?
-
-    @OptionGroup var s3: S3Options
-    @OptionGroup var keys: KeyOptions
+    @OptionGroup var source: SourceOptions
 
     @Option(
         help: ArgumentHelp("The LSN of the first record to print (default: the head of the log). Past the end nothing is printed.", valueName: "lsn"),
@@ -32,25 +25,17 @@ struct CatCommand: AsyncParsableCommand {
     var from: LSN?
 
     @Option(
-        help: ArgumentHelp("Print records below this LSN only (default: the end).", valueName: "lsn"), transform: LSNText.parse)
-    var to: LSN?
-
-    @Option(
         help: ArgumentHelp("How to print records (default: lines).", valueName: "lines|framed|hex|json"),
         transform: { try RecordFormat.parse(RecordFormat.printed)($0) })
     var format = RecordFormat.lines
 
-    mutating func validate() throws {
-        guard (log == nil) != (archive == nil) else { throw ValidationError("name either --log or --archive") }
-        if let log { try LogDirectory.validate(log) }
-        if let from, let to, to < from { throw ValidationError("--to \(to) lies below --from \(from)") }
-    }
+    mutating func validate() throws { try source.requireAbove(from) }
 
     mutating func run() async throws {
         var printer = RecordPrinter(output: .standard, format: format)
         do {
-            if let archive { try await print(try await ArchiveOpening(archive, s3, keys), &printer) }
-            if let log { try print(log, &printer) }
+            if let archive = try await source.opening { try await print(archive, &printer) }
+            if let log = source.log { try print(log, &printer) }
         } catch let error as WALError where error.isBrokenPipe {
             throw error
         } catch {
@@ -62,7 +47,7 @@ struct CatCommand: AsyncParsableCommand {
     }
 
     private func print(_ archive: ArchiveOpening, _ printer: inout RecordPrinter) async throws {
-        for try await (lsn, data) in archiveRecords(store: archive.store, log: archive.log, keys: archive.keys, from: from, to: to) {
+        for try await (lsn, data) in archiveRecords(store: archive.store, log: archive.log, keys: archive.keys, from: from, to: source.to) {
             try printer.print(lsn, data.span)
         }
     }
@@ -71,7 +56,7 @@ struct CatCommand: AsyncParsableCommand {
         let reader = try LogDirectory.open(log)
         defer { reader.close() }
         var records = (from.map { reader.iterFrom($0, ifTruncated: .fail) } ?? reader.iter()).makeIterator()
-        let end = to ?? LSN(LogLimits.lsnMax)
+        let end = source.to ?? LSN(LogLimits.lsnMax)
         var position = from ?? .zero
         // Asked before reading on: what lies at or past the end that was asked for is not looked at, damaged or not.
         while position < end {

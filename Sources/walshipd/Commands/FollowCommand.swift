@@ -20,9 +20,7 @@ struct FollowCommand: AsyncParsableCommand {
             After a promotion elsewhere the new writer is followed. A replica or an old writer that has gone on past that is left as it is (4), unless --rewind: then what \
             it has past the fork is moved to diverged-<epoch>-<LSN> in its directory, a log that `walshipd cat --log` reads, and it follows.
 
-            Formats of --exec: json (default), one object a line, {"lsn":"11","next":"30","data":"text"}; positioned, LSN and next in 8 bytes each and the length in 4, \
-            little-endian, then the record; lines, framed and hex as `walshipd cat`, without positions. A command that stores next together with what it made of \
-            the record, and is started with it as --from, has each record exactly once.
+            \(RecordFormat.positionWords)
             """)
 
     @Option(help: ArgumentHelp("The archive, <base>/<log name>: http://…, https://…, s3://… or file:///….", valueName: "url"))
@@ -38,9 +36,15 @@ struct FollowCommand: AsyncParsableCommand {
     var exec: String?
 
     @Option(
-        help: ArgumentHelp("Where to begin: the LSN of a record, or the position after one. With --to, where the replica is made: the end of a gap.", valueName: "lsn"),
-        transform: LSNText.parse)
-    var from: LSN?
+        help: ArgumentHelp("Where to begin: the LSN of a record, or next of the one before. With --to, where the replica is made: the end of a gap.", valueName: "position"),
+        transform: PositionText.parse)
+    var from: LogPosition?
+
+    @Option(
+        help: ArgumentHelp(
+            "With --to: how much of the log stays in the replica behind its end; what lies below is truncated, unless a pin holds it (default: all of it).", valueName: "size"),
+        transform: ByteSize.parse)
+    var retain: ByteSize?
 
     @Flag(help: "Cut off what this log has past the fork, and keep it aside.")
     var rewind = false
@@ -64,7 +68,9 @@ struct FollowCommand: AsyncParsableCommand {
         guard (to == nil) != (exec == nil) else { throw ValidationError("name either --to, a replica's directory, or --exec, a command") }
         if to == "" { throw ValidationError("--to is empty; name the replica's directory") }
         if exec == "" { throw ValidationError("--exec is empty; name a command") }
+        if retain != nil && to == nil { throw ValidationError("--retain is for --to") }
         if rewind && to == nil { throw ValidationError("--rewind is for --to") }
+        if let from, from.epoch != nil, to != nil { throw ValidationError("--from \(from) is a consumer's position; with --to it is an LSN") }
         if format != nil && exec == nil { throw ValidationError("--format is for --exec") }
     }
 
@@ -75,21 +81,34 @@ struct FollowCommand: AsyncParsableCommand {
         var consumer: ConsumerProcess?
         let target: LogFollower.Target
         if let exec {
-            // Before anything is started: whether there is an archive.
-            _ = try await ArchiveReader.open(store: opening.store, log: opening.log)
+            if let away = try await Self.requireArchive(opening) { logger.warning("\(away); trying again") }
             let process = try ConsumerProcess(exec, position: from)
             consumer = process
             let printer = ConsumerInput(RecordPrinter(output: process.input, format: format ?? .json))
             target = .consumer(from: from) { records in try await pool.run { try printer.give(records) } }
         } else {
-            target = .replica(directory: to ?? "", from: from, rewinds: rewind)
+            target = .replica(directory: to ?? "", from: from?.lsn, rewinds: rewind)
         }
         var settings = FollowerSettings()
         settings.interval = interval.inSeconds
+        settings.retain = retain?.bytes
         let follower = LogFollower(
             store: opening.store, log: opening.log, keys: opening.keys, url: opening.url, to: target, settings: settings, logger: logger)
         let service = FollowService(follower: follower, consumer: consumer, pool: pool)
         try await SignalledService.run(service)
+    }
+}
+
+extension FollowCommand {
+    /// Before anything is started: whether there is an archive. One that cannot be reached is waited for: then why.
+    fileprivate static func requireArchive(_ opening: ArchiveOpening) async throws(ArchiveError) -> ArchiveError? {
+        do throws(ArchiveError) {
+            _ = try await ArchiveReader.open(store: opening.store, log: opening.log)
+            return nil
+        } catch {
+            guard error.isRetryable else { throw error }
+            return error
+        }
     }
 }
 

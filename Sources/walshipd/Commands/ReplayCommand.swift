@@ -12,27 +12,16 @@ struct ReplayCommand: AsyncParsableCommand {
             Whole records and batches, in order, up to what is durable or archived at the start; the last line on standard error says where to go on. Without --exec they go \
             to standard output.
 
-            Formats: json (default), one object a line, {"lsn":"11","next":"30","data":"text"}; positioned, LSN and next in 8 bytes each and the length in 4, \
-            little-endian, then the record; lines, framed and hex as `walshipd cat`, without positions. A command that stores next together with what it made of \
-            the record, and is started with it as --from, has each record exactly once.
+            \(RecordFormat.positionWords)
 
-            Exit codes: 1 where the command fails, 3 for damage or a gap, 5 where there is no log, archive or record at --from.
+            Exit codes: 1 where the command fails, 3 for damage or a gap, 4 for a position of another history, 5 where there is no log, archive or record at --from.
             """)
 
-    @Option(help: ArgumentHelp("The directory of the log.", valueName: "dir"))
-    var log: String?
+    @OptionGroup var source: SourceOptions
 
-    @Option(help: ArgumentHelp("The archive to read instead, <base>/<log name>: http://…, https://…, s3://… or file:///….", valueName: "url"))
-    var archive: String?
-
-    @OptionGroup var s3: S3Options
-    @OptionGroup var keys: KeyOptions
-
-    @Option(help: ArgumentHelp("Where to begin: the LSN of a record, or the position after one (default: the first).", valueName: "lsn"), transform: LSNText.parse)
-    var from: LSN?
-
-    @Option(help: ArgumentHelp("Records below this LSN only (default: the end).", valueName: "lsn"), transform: LSNText.parse)
-    var to: LSN?
+    @Option(
+        help: ArgumentHelp("Where to begin: the LSN of a record, or next of the one before (default: the first).", valueName: "position"), transform: PositionText.parse)
+    var from: LogPosition?
 
     @Option(help: ArgumentHelp("A command, for /bin/sh, that is given the records on its standard input.", valueName: "command"))
     var exec: String?
@@ -43,25 +32,23 @@ struct ReplayCommand: AsyncParsableCommand {
     var format = RecordFormat.json
 
     mutating func validate() throws {
-        guard (log == nil) != (archive == nil) else { throw ValidationError("name either --log or --archive") }
-        if let log { try LogDirectory.validate(log) }
         if exec == "" { throw ValidationError("--exec is empty; name a command") }
-        if let from, let to, to < from { throw ValidationError("--to \(to) lies below --from \(from)") }
+        try source.requireAbove(from?.lsn)
     }
 
     mutating func run() async throws {
         let pool = BlockingPool()
         // Found out before a command is started.
-        if let log { try LogDirectory.open(log).close() }
-        let opening: ArchiveOpening? = if let archive { try await ArchiveOpening(archive, s3, keys) } else { nil }
+        if let log = source.log { try LogDirectory.open(log).close() }
+        let opening = try await source.opening
         let consumer = try exec.map { try ConsumerProcess($0, position: from) }
         let printer = RecordPrinter(output: consumer?.input ?? .standard, format: format)
-        let position: LSN?
+        let position: LogPosition?
         do {
             if let opening {
                 position = try await replay(opening, printer, pool)
             } else {
-                let (directory, from, to) = (log ?? "", from, to)
+                let (directory, from, to) = (source.log ?? "", from, source.to)
                 position = try await pool.run { try Self.replay(directory, from: from, to: to, printer) }
             }
         } catch {
@@ -74,7 +61,7 @@ struct ReplayCommand: AsyncParsableCommand {
         if let position { try Output.error.write(line: "replayed; go on with --from \(position)") }
     }
 
-    private static func replay(_ directory: String, from: LSN?, to: LSN?, _ printer: RecordPrinter) throws -> LSN {
+    private static func replay(_ directory: String, from: LogPosition?, to: LSN?, _ printer: RecordPrinter) throws -> LogPosition {
         var printer = printer
         let result = Result {
             try LogReplay.run(log: directory, from: from, to: to) { lsn, bytes, next in
@@ -91,14 +78,14 @@ struct ReplayCommand: AsyncParsableCommand {
         }
     }
 
-    private func replay(_ opening: ArchiveOpening, _ printer: RecordPrinter, _ pool: BlockingPool) async throws -> LSN? {
+    private func replay(_ opening: ArchiveOpening, _ printer: RecordPrinter, _ pool: BlockingPool) async throws -> LogPosition? {
         let input = ConsumerInput(printer)
         var waiting: [FollowedRecord] = []
         var bytes = 0
-        let result: Result<LSN?, any Error>
+        let result: Result<LogPosition?, any Error>
         do {
             result = .success(
-                try await LogReplay.run(archive: opening.store, log: opening.log, keys: opening.keys, from: from, to: to) { record in
+                try await LogReplay.run(archive: opening.store, log: opening.log, keys: opening.keys, from: from, to: source.to) { record in
                     waiting.append(record)
                     bytes += record.data.count + Record.overhead
                     guard bytes >= Self.bytesAtATime else { return }

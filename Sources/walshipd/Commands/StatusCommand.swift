@@ -41,7 +41,9 @@ struct StatusCommand: AsyncParsableCommand {
             let reader = try LogDirectory.open(log)
             defer { reader.close() }
             var status = try LogStatus(of: reader, now: LinuxTimeSource().now())
-            if status.isReplica { status.follower = try FollowerDocument.read(directory: log) }
+            if status.isReplica {
+                status.follower = try FollowerDocument.read(directory: log)?.aged(now: LinuxTimeSource().now(), isRunning: status.writer != nil)
+            }
             try Output.standard.write(line: json ? status.json.text : status.table)
         }
         if let archive {

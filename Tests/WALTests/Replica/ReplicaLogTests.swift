@@ -185,6 +185,47 @@ import Testing
         #expect(try reader.durableLSN(at: 100 * second) == nil)
     }
 
+    /// The beginning goes while it grows; what a pin holds stays.
+    @Test func theBeginningOfAReplicaIsTruncatedWhileItGrows() throws {
+        let history = try SampleHistory()
+        let machine = SimulatedFileSystem()
+        try history.makeReplica("/replica", machine)
+        let replica = try Self.open(machine)
+        let reader = try LogReader.open(directory: "/replica", fileSystem: machine, time: SimulatedTimeSource())
+        var heads = Set<LSN>()
+        try history.grow(replica, pieces: 1000) { replica in
+            guard replica.endLSN.rawValue > 5000 else { return }
+            let wanted = LSN(replica.endLSN.rawValue - 5000)
+            let head = try replica.truncateBefore(wanted)
+            #expect(head <= wanted && head == replica.headLSN && history.boundaries.contains(head))
+            #expect(try reader.headLSN == head)
+            heads.insert(head)
+            _ = try replica.bytes(head..<replica.endLSN)
+        }
+        #expect(heads.count > 2)
+        let head = replica.headLSN
+        let found = try SampleHistory.bytes("/replica", machine)
+        #expect(found.head == head && found.bytes == Array(history.line[Int(head.rawValue)...]))
+        #expect(try machine.status("/replica/00000000000000000000.wal") == nil)
+        reader.close()
+        try replica.close()
+        // It goes on, and after the loss of power, too.
+        for left in [machine, machine.crash(choosing: DropEverything())] {
+            let again = try Self.open(left)
+            #expect(again.headLSN == head && again.endLSN == history.end)
+            try again.close()
+            #expect(try SampleHistory.bytes("/replica", left).bytes == Array(history.line[Int(head.rawValue)...]))
+        }
+        let held = try HeldLog.hold(directory: "/replica", fileSystem: machine, time: SimulatedTimeSource()) { $0 }
+        try PrefixTruncation(
+            time: held.time, control: held.control, medium: held.files, slots: SlotDirectory(paths: held.paths, fileSystem: machine)
+        ).pin("reader", at: head, durable: history.end)
+        held.close()
+        let pinned = try Self.open(machine)
+        #expect(try pinned.truncateBefore(history.end) == head)
+        try pinned.close()
+    }
+
     // MARK: Crashes
 
     /// Cut after every operation that changes the disk, by loss of power and by death.

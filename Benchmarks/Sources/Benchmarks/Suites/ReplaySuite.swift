@@ -19,9 +19,9 @@ enum ReplaySuite {
                     var end = LSN.zero
                     let elapsed = try Clock.nanoseconds {
                         end = try LogReplay.run(log: directory) { _, bytes, next in
-                            total += bytes.byteCount + Int(bytes.unsafeLoad(as: UInt8.self) & 1) + Int(next.rawValue & 1)
+                            total += bytes.byteCount + Int(bytes.unsafeLoad(as: UInt8.self) & 1) + Int(next.lsn.rawValue & 1)
                             records += 1
-                        }
+                        }.lsn
                     }
                     guard UInt64(records * AppendLoad.frameSize(log.payloadCount)) == end.rawValue, total >= records * log.payloadCount else {
                         throw BenchmarkError.notAsExpected("\(records) records were replayed, up to LSN \(end)")

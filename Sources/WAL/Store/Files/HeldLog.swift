@@ -37,6 +37,29 @@ struct HeldLog {
         }
     }
 
+    enum Purpose {
+        /// It goes on at its end, as a log that is written does, with bytes of others: the end is brought in order. A copied directory is read whole, and left as it is.
+        case toGrow
+        /// A replica is to be written: all of it is read, and left as it is, but for a truncation that was interrupted.
+        case toPromote
+    }
+
+    /// Finds the log's end. Throws as opening it does.
+    func recover(_ purpose: Purpose, boot: BootID, incarnation: Incarnation) throws(WALError) -> Recovery.Result {
+        let isGrowing = purpose == .toGrow
+        var recovery = Recovery(
+            paths: paths, fileSystem: fileSystem, control: control, medium: files, slots: SlotDirectory(paths: paths, fileSystem: fileSystem),
+            configuration: .init(verify: found.isCopied || !isGrowing ? .full : .tail), boot: boot, incarnation: incarnation, factsAreDue: found.factsAreDue)
+        recovery.isGrowing = isGrowing
+        // Who only reads keeps nobody waiting, however long that takes.
+        guard isGrowing || found.factsAreDue || found.facts.discardFrom != nil else {
+            return try recovery.run(facts: found.facts, epochs: found.epochs, isCopied: found.isCopied)
+        }
+        return try control.underMaintenance(time) { () throws(WALError) in
+            try recovery.run(facts: found.facts, epochs: found.epochs, isCopied: found.isCopied)
+        }
+    }
+
     func close() {
         control.close()
         lock.close()

@@ -1,3 +1,4 @@
+import Follower
 import WAL
 
 /// Writes records to an output in one of the formats. Owns a buffer of at most `bufferSize` and a little; `flush` at the end.
@@ -20,7 +21,7 @@ struct RecordPrinter {
     }
 
     /// `next`: the position after the record, where whoever reads it is to know.
-    mutating func print(_ lsn: LSN, _ record: Span<UInt8>, next: LSN? = nil) throws(WALError) {
+    mutating func print(_ lsn: LSN, _ record: Span<UInt8>, next: LogPosition? = nil) throws(WALError) {
         switch format {
         case .lines:
             try printRaw(record)
@@ -29,7 +30,8 @@ struct RecordPrinter {
             try printFramed(record)
         case .positioned:
             append(lsn.rawValue, bytes: 8)
-            append((next ?? lsn).rawValue, bytes: 8)
+            append((next?.lsn ?? lsn).rawValue, bytes: 8)
+            append(next?.epoch?.rawValue ?? 0, bytes: 8)
             try printFramed(record)
         case .hex:
             try inPieces(record) { buffer, piece in buffer.append(hex: piece) }
@@ -63,13 +65,13 @@ struct RecordPrinter {
         try output.write(record)
     }
 
-    private mutating func printJSON(_ lsn: LSN, _ record: Span<UInt8>, _ next: LSN?) throws(WALError) {
+    private mutating func printJSON(_ lsn: LSN, _ record: Span<UInt8>, _ next: LogPosition?) throws(WALError) {
         let isText = JSONText.isText(record)
         buffer.append(contentsOf: "{\"lsn\":\"".utf8)
         buffer.append(decimal: lsn.rawValue)
         if let next {
             buffer.append(contentsOf: "\",\"next\":\"".utf8)
-            buffer.append(decimal: next.rawValue)
+            buffer.append(contentsOf: next.description.utf8)
         }
         buffer.append(contentsOf: (isText ? "\",\"data\":\"" : "\",\"base64\":\"").utf8)
         if isText {

@@ -1,3 +1,4 @@
+import Follower
 import Foundation
 import Synchronization
 import WAL
@@ -13,11 +14,13 @@ final class ConsumerProcess: Sendable {
     private let pipe = Pipe()
     private let isInputOpen = Mutex(true)
 
-    /// How long a command may take to end after its input has: then it is told to, by SIGTERM.
-    static let patience: Duration = .seconds(10)
+    /// How long a command may take to end after its input has: then it is told to, by SIGTERM, and after that long again it is killed. With it, whatever it has started
+    /// and not given a process group of its own.
+    let patience: Duration
 
     /// Starts it. `position`, where the first record comes from, is told in the environment as WALSHIPD_POSITION.
-    init(_ command: String, position: LSN?) throws {
+    init(_ command: String, position: LogPosition?, patience: Duration = .seconds(10)) throws {
+        self.patience = patience
         self.command = command
         let (end, continuation) = AsyncStream<Never>.makeStream()
         self.end = end
@@ -48,22 +51,27 @@ final class ConsumerProcess: Sendable {
         }
     }
 
-    /// Tells it to end by SIGTERM, unless it has by then: also one that does not read what is being written to it.
-    func endWithin(_ limit: Duration) {
-        DispatchQueue.global().asyncAfter(deadline: .now() + limit.inSeconds) { [weak self] in
-            guard let self, process.isRunning else { return }
-            process.terminate()
+    /// Has it end, unless it does by itself: also one that does not read what is being written to it, does not care for SIGTERM, or has left others behind that
+    /// hold its input open.
+    func endInTime() {
+        // A process that is started by Foundation leads a group of its own (POSIX_SPAWN_SETPGROUP).
+        let leader = process.processIdentifier
+        for (number, forcibly) in [false, true].enumerated() {
+            DispatchQueue.global().asyncAfter(deadline: .now() + patience.inSeconds * Double(number + 1)) { [weak self] in
+                guard let self, process.isRunning || isInputOpen.withLock({ $0 }) else { return }
+                ProcessGroup.end(leader: leader, forcibly: forcibly)
+            }
         }
     }
 
-    /// Closes its input and waits until it has ended, one way or the other: at most `patience`, and as long as SIGTERM takes.
+    /// Closes its input and waits until it has ended, one way or the other: at most twice `patience`.
     func abandon(_ pool: BlockingPool) async throws {
         closeInput()
-        endWithin(Self.patience)
+        endInTime()
         try await pool.run { self.process.waitUntilExit() }
     }
 
-    /// Closes its input and waits for its end. Throws where it failed.
+    /// Closes its input and waits for its end, for as long as it takes to make something of what it was given, unless `endInTime` was asked for. Throws where it failed.
     func finish(_ pool: BlockingPool) async throws {
         closeInput()
         try await pool.run { self.process.waitUntilExit() }

@@ -46,7 +46,7 @@ struct FollowService: Service {
             let first = try await group.next()
             group.cancelAll()
             // One that does not read keeps a write waiting, and so the follower from ending.
-            consumer?.endWithin(ConsumerProcess.patience)
+            consumer?.endInTime()
             while try await group.next() != nil {}
             if case .consumer = first, let consumer { throw consumer.failure("ended by itself") }
         }
