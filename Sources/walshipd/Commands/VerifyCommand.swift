@@ -62,7 +62,8 @@ struct VerifyCommand: AsyncParsableCommand {
         let counts = Self.describe(summary)
         guard summary.damages == 0 else {
             throw CommandError(
-                .damaged, "\(Counted.text(summary.damages, "damaged place")) in \(log), nothing was changed; intact: \(counts). `walshipd repair --log` mends it from its archive")
+                .damaged, "\(Counted.text(summary.damages, "damaged place")) in \(log), nothing was changed; intact: \(counts). "
+                    + (summary.isCopied ? "Restore the archive into another directory" : "`walshipd repair --log` mends it from its archive"))
         }
         try Output.standard.write(line: "ok: \(counts)")
     }
@@ -94,6 +95,7 @@ struct VerifyCommand: AsyncParsableCommand {
         report.url = opening.url
         let file = cursor.map(CursorFile.init)
         let known = try file?.read()
+        try file?.requirePlace()
         let audit = ArchiveAudit(store: opening.store, log: opening.log, keys: opening.keys)
         var bar = ProgressBar("verifying", counting: "objects")
         defer { bar.clear() }

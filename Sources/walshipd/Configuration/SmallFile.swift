@@ -20,7 +20,8 @@ enum SmallFile {
         return bytes
     }
 
-    private static func reason(_ error: any Error) -> String {
+    /// The words of the system where there are any: those of Foundation name no cause.
+    static func reason(_ error: any Error) -> String {
         let error = error as NSError
         if let cause = error.userInfo[NSUnderlyingErrorKey] as? NSError { return cause.localizedDescription }
         return error.localizedDescription
