@@ -57,7 +57,7 @@ import Testing
 
             let second = try await ServeProcess(root: root, in: scratch)
             #expect(try uploads(root).isEmpty)
-            #expect(try second.program.standardError().contains("removed unfinished uploads"))
+            #expect(second.program.standardError.contains("removed unfinished uploads"))
             #expect(try await second.curl("/a/half").status == 404)
             #expect(try await second.curl("/a/kept").body == pattern(1000))
             #expect(try await second.put("/a/half", pattern(7)).status == 201)

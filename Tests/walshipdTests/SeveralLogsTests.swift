@@ -44,9 +44,9 @@ import WAL
             let second = try write("\(scratch)/data/b/wal", records: 60)
             #expect(try await wait { try archived("\(scratch)/data/b/wal", slot: slot) == second }, "one that appears")
             try write("\(scratch)/data/bad name/wal", records: 1)
-            #expect(try await wait { try daemon.standardError().contains("'bad name' is no name for an archive") })
+            #expect(try await wait { daemon.standardError.contains("'bad name' is no name for an archive") })
             try FileManager.default.removeItem(atPath: "\(scratch)/data/a")
-            #expect(try await wait { try daemon.standardError().contains("the log is gone") }, "one that vanishes")
+            #expect(try await wait { daemon.standardError.contains("the log is gone") }, "one that vanishes")
             let more = try write("\(scratch)/data/b/wal", records: 60, seed: 7)
             #expect(try await wait { try archived("\(scratch)/data/b/wal", slot: slot) == more }, "the others go on")
             daemon.signal(SIGTERM)
@@ -92,7 +92,7 @@ import WAL
             for slot in ["nginx", "serve", "directory"] {
                 #expect(try await wait { try archived("\(scratch)/log", slot: slot) == end }, "\(slot)")
             }
-            #expect(try await wait { try daemon.standardError().contains("this is the archive of another log") })
+            #expect(try await wait { daemon.standardError.contains("this is the archive of another log") })
             #expect(try archived("\(scratch)/log", slot: "hangs") == .zero)
             #expect(try archived("\(scratch)/log", slot: "diverges") == .zero)
             #expect(try LogContents.head("\(scratch)/log") == .zero, "two destinations still need it all")
