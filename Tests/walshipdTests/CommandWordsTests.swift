@@ -97,4 +97,15 @@ import WAL
             }
         }
     }
+
+    @Test func aFileThatCannotBeReadIsSaidInTheWordsOfTheSystem() async throws {
+        try await withTemporaryDirectory { directory in
+            let missing = try await run(directory, "run", "--config", "\(directory)/none.yaml", "--check")
+            #expect(missing.code == 2 && missing.error.hasSuffix("none.yaml: the file cannot be read: No such file or directory (errno 2)\n"), "\(missing)")
+            let file = "\(directory)/file"
+            try Data().write(to: URL(filePath: file))
+            let root = try await run(directory, "serve", "--root", file, "--listen", "127.0.0.1:0")
+            #expect(root.code == 1 && root.error.contains("cannot keep objects in \(file): it is no directory; "), "\(root)")
+        }
+    }
 }
