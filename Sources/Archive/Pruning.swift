@@ -49,15 +49,14 @@ public struct Pruning: Sendable {
         }
     }
 
-    let store: any ObjectStore
-    let layout: Layout
-    let log: LogDocument
+    private let access: ArchiveAccess
+    private var layout: Layout { access.layout }
+    private let log: LogDocument
     /// Oldest first; the last one is the epoch that is written now.
-    let line: [Place]
-    let claims: Claims
-    let keys: KeyRing
-    let now: @Sendable () -> UInt64
-    let patience: @Sendable () -> any RetryWait
+    private let line: [Place]
+    private let claims: Claims
+    private let keys: KeyRing
+    private let now: @Sendable () -> UInt64
 
     /// Windows without anything after which nothing is looked for any further down, where the store does not list.
     private static let emptyWindowsMax = 64
@@ -69,14 +68,12 @@ public struct Pruning: Sendable {
         patience: @escaping @Sendable () -> any RetryWait
     ) {
         precondition(!line.isEmpty, "an archive without an epoch has nothing to prune")
-        self.store = store
-        self.layout = layout
+        access = ArchiveAccess(store: store, layout: layout, patience: patience)
         self.log = log
         self.line = line
         self.claims = claims
         self.keys = keys
         self.now = now
-        self.patience = patience
     }
 
     // MARK: Planning
@@ -103,7 +100,7 @@ public struct Pruning: Sendable {
             objectStart = found.object
         }
         guard let objectStart else { return plan }
-        if sweeps, walk.listed == nil { walk.listed = .some(try await list()) }
+        if sweeps, walk.listed == nil { walk.listed = .some(try await access.list(layout.root)) }
         if !sweeps {
             plan.keys = ordered(walk.met, below: objectStart)
         } else if let listed = walk.listed ?? nil {
@@ -203,7 +200,7 @@ public struct Pruning: Sendable {
         let raw: [UInt8]
         do throws(ArchiveError) {
             let read = try await readingAgain { () throws(ArchiveError) -> [UInt8]? in
-                guard let bytes = try await bytes(key, range: nil, limit: ArchiveLimits.objectSizeMax) else { return nil }
+                guard let bytes = try await access.bytes(key, limit: ArchiveLimits.objectSizeMax) else { return nil }
                 return try ObjectDecoder.decode(bytes, key: key, start: object.start, keys: keys).raw
             }
             guard let read else { return nil }
@@ -239,7 +236,7 @@ public struct Pruning: Sendable {
     /// Where the next segment begins behind a hole that no document tells of, up to `limit`: what is lost there is not needed, since all below the request is to go. Nil where
     /// there is none, or the store does not list.
     private func next(after lsn: LSN, upTo limit: LSN, _ walk: inout Walk) async throws(ArchiveError) -> LSN? {
-        if walk.listed == nil { walk.listed = .some(try await list()) }
+        if walk.listed == nil { walk.listed = .some(try await access.list(layout.root)) }
         return (walk.listed ?? nil)?.compactMap { key -> LSN? in
             guard case .object(let object)? = layout.meaning(of: key), object.kind == .segment, object.start > lsn, object.start <= limit,
                 place(at: object.start)?.epoch == object.epoch
@@ -266,7 +263,7 @@ public struct Pruning: Sendable {
     private func object(_ kind: ObjectMetadata.Kind, at start: LSN) async throws(ArchiveError) -> (ObjectMetadata, ObjectKey)? {
         guard let place = place(at: start) else { return nil }
         for key in layout.names(kind, place.epoch, start: start, place.naming) {
-            guard let found = try await metadata(key, start) else { continue }
+            guard let found = try await readingAgain({ () throws(ArchiveError) in try await access.metadata(key, start: start) }) else { continue }
             guard found.epoch == place.epoch, found.kind == kind, found.logID == log.logID else {
                 throw ArchiveError(.diverged, "the object is of something else than its name says", key: key, lsn: start)
             }
@@ -275,25 +272,11 @@ public struct Pruning: Sendable {
         return nil
     }
 
-    private func metadata(_ key: ObjectKey, _ start: LSN) async throws(ArchiveError) -> ObjectMetadata? {
-        try await readingAgain { () throws(ArchiveError) -> ObjectMetadata? in
-            var size = ObjectDecoder.prefixSize
-            while true {
-                let wanted = size
-                guard let prefix = try await bytes(key, range: 0..<UInt64(wanted), limit: ArchiveLimits.objectSizeMax) else { return nil }
-                if let found = try ObjectDecoder.metadata(prefix: prefix, key: key, start: start) { return found }
-                let needed = try ObjectDecoder.metadataSize(prefix: prefix, key: key, start: start)
-                guard needed > size else { throw ArchiveError(.damaged, "the object is damaged: it is cut short", key: key, lsn: start) }
-                size = needed
-            }
-        }
-    }
-
     /// The end of the gap that begins here.
     private func gap(at lsn: LSN) async throws(ArchiveError) -> (LSN, ObjectKey)? {
         guard let place = place(at: lsn) else { return nil }
         let key = layout.gap(place.epoch, start: lsn)
-        return try await document(GapDocument.self, key).map { ($0.end, key) }
+        return try await access.document(GapDocument.self, key).map { ($0.end, key) }
     }
 
     // MARK: What goes
@@ -337,7 +320,7 @@ public struct Pruning: Sendable {
                 let start = max(window, place.start)
                 // Another epoch took over before this window.
                 if index + 1 < line.count, line[index + 1].start <= window { continue }
-                for key in layout.names(.segment, place.epoch, start: start, place.naming) + [layout.gap(place.epoch, start: start)] where try await head(key) {
+                for key in layout.names(.segment, place.epoch, start: start, place.naming) + [layout.gap(place.epoch, start: start)] where try await access.isThere(key) {
                     found.append(key)
                     isEmpty = false
                 }
@@ -366,7 +349,7 @@ public struct Pruning: Sendable {
             if index > 0, index % Pruning.deletesPerLook == 0 { try await raise(floor) }
             try await requireOurs()
             do throws(ArchiveError) {
-                try await retrying { () throws(ArchiveError) in try await store.delete(key) }
+                try await access.delete(key)
             } catch where Pruning.isRefusal(error) {
                 outcome.refused.append(Outcome.Refusal(key: key, reason: error.message))
                 continue
@@ -394,8 +377,7 @@ public struct Pruning: Sendable {
         for _ in 0..<Pruning.raisesMax {
             if let known = try await self.floor(), known.lsn >= floor.lsn { return }
             try await requireOurs()
-            let bytes = try floor.encoded(for: layout.floor)
-            try await retrying { () throws(ArchiveError) in try await store.replace(layout.floor, bytes) }
+            try await access.replace(floor, layout.floor)
         }
         throw lowered
     }
@@ -420,47 +402,5 @@ public struct Pruning: Sendable {
         }
     }
 
-    // MARK: Requests
-
-    private func floor() async throws(ArchiveError) -> FloorDocument? { try await document(FloorDocument.self, layout.floor) }
-
-    private func document<Document: ArchiveDocument>(_ type: Document.Type, _ key: ObjectKey) async throws(ArchiveError) -> Document? {
-        try await readingAgain { () throws(ArchiveError) -> Document? in
-            guard let bytes = try await bytes(key, range: nil, limit: Document.sizeMax) else { return nil }
-            return try Document(decoding: bytes, key: key)
-        }
-    }
-
-    private func bytes(_ key: ObjectKey, range: Range<UInt64>?, limit: Int) async throws(ArchiveError) -> [UInt8]? {
-        try await retrying { () throws(ArchiveError) -> [UInt8]? in
-            do throws(ArchiveError) {
-                return try await store.get(key, range: range, limit: limit)
-            } catch where error.code == .notFound {
-                return nil
-            }
-        }
-    }
-
-    private func head(_ key: ObjectKey) async throws(ArchiveError) -> Bool {
-        try await retrying { () throws(ArchiveError) in try await store.head(key) != nil }
-    }
-
-    /// Nil where the store cannot list.
-    private func list() async throws(ArchiveError) -> [ObjectKey]? {
-        try await retrying { () throws(ArchiveError) -> [ObjectKey]? in
-            do throws(ArchiveError) {
-                return try await readingAgain { () throws(ArchiveError) in try await store.list(layout.root) }
-            } catch {
-                switch error.code {
-                case .unsupported, .refused: return nil
-                default: throw error
-                }
-            }
-        }
-    }
-
-    /// Every request here can be repeated: it reads, deletes, or writes the same.
-    private func retrying<T>(_ attempt: () async throws(ArchiveError) -> T) async throws(ArchiveError) -> T {
-        try await withPatience(patience(), attempt)
-    }
+    private func floor() async throws(ArchiveError) -> FloorDocument? { try await access.document(FloorDocument.self, layout.floor) }
 }

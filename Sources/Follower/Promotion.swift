@@ -109,6 +109,7 @@ public struct Promotion: Sendable {
         var claimed: [UInt64] = []
         for destination in destinations {
             let reader = try await open(destination, candidate)
+            try requireContinuable(reader, candidate)
             let top = reader.highestClaim?.epoch.number ?? 0
             claimed.append(top)
             highest = max(highest, top)
@@ -140,6 +141,20 @@ public struct Promotion: Sendable {
                 guard let id = ids[number] else { preconditionFailure("a key has its value") }
                 return EpochName(number: number, id: id)
             })
+    }
+
+    /// Before anything is claimed: that the log can go on from the archive at all. A claim fences whoever writes, whatever becomes of the promotion.
+    private func requireContinuable(_ reader: ArchiveReader, _ candidate: LogPromotion.Candidate) throws(ArchiveError) {
+        guard let line = reader.line else { return }
+        if let problem = LineComparison.problem(log: candidate.epochs, end: candidate.end, line: line.epochs) {
+            throw ArchiveError(
+                .diverged, problem.reason, key: reader.layout.start(line.document.epoch.epoch.number), lsn: problem.lsn,
+                hint: "restore the log from this archive; nothing was claimed")
+        }
+        guard candidate.end >= (try reader.firstObject) else {
+            throw ArchiveError(
+                .notFound, "the archive was pruned past the replica's end", key: reader.layout.floor, lsn: candidate.end, hint: "restore it again; nothing was claimed")
+        }
     }
 
     private func win(_ name: EpochName, _ destination: Destination) async throws(ArchiveError) {

@@ -26,23 +26,19 @@ struct ArchiveRetention: Sendable {
     func run() async {
         guard let retain else { return }
         let interval = min(max(retain / ShipperLimits.retentionTurns, ShipperLimits.retentionIntervalMin), ShipperLimits.retentionIntervalMax)
-        // When to look next for what lies below the floor, by the monotonic clock.
-        var sweepAt: UInt64? = 0
+        var sweeps = RetentionSweeps()
         var said: ArchiveError?
         while !Task.isCancelled {
             do throws(ArchiveError) {
-                let sweeps = sweepAt.map { time.monotonic() >= $0 } ?? false
-                let isAllGone = try await turn(retain, sweeps: sweeps)
-                // A lock ends some day: what was refused is asked for again, but not all the time.
-                if !isAllGone { sweepAt = time.monotonic() + ShipperLimits.retentionSweepInterval } else if sweeps { sweepAt = nil }
+                let isDue = sweeps.isDue(at: time.monotonic())
+                sweeps.ended(isAllGone: try await turn(retain, sweeps: isDue), hasSwept: isDue, at: time.monotonic())
                 said = nil
             } catch {
                 // The shipping finds out by itself, and says it.
                 if error.code == .cancelled || error.code == .fenced { return }
                 if said != error { logger.warning("the archive is not pruned at this time", metadata: ["reason": "\(error)"]) }
                 said = error
-                // What was begun and not finished lies below the floor.
-                sweepAt = 0
+                sweeps.failed()
             }
             // Cancelled: the loop ends.
             try? await Task.sleep(for: .nanoseconds(Int64(interval)))
@@ -73,6 +69,20 @@ struct ArchiveRetention: Sendable {
             metadata: ["objects": "\(outcome.refused.count)", "first": "\(first.key)", "reason": "\(first.reason)"])
         return false
     }
+}
+
+/// Decides which turns look for what lies below the floor, with a listing: the first, the one after a failure, because what was begun and not finished lies there, and, once in a while,
+/// one after storage kept something: a lock ends some day. A value; times are of the monotonic clock.
+struct RetentionSweeps: Hashable, Sendable {
+    private var due: UInt64? = 0
+
+    func isDue(at now: UInt64) -> Bool { due.map { now >= $0 } ?? false }
+
+    mutating func ended(isAllGone: Bool, hasSwept: Bool, at now: UInt64) {
+        if !isAllGone { due = now + ShipperLimits.retentionSweepInterval } else if hasSwept { due = nil }
+    }
+
+    mutating func failed() { due = 0 }
 }
 
 extension ShippedTruncation {

@@ -23,7 +23,7 @@ struct ProgressBar {
         guard isTerminal, total > 0 else { return }
         let now = (ContinuousClock.now - start) / .seconds(1)
         guard pace.note(done: done, seconds: now) || done == total else { return }
-        write("\r\u{1B}[K" + ProgressBar.line(verb, done: done, total: total, rate: pace.perSecond, counting: noun, columns: Output.error.columns ?? 80))
+        write(ProgressBar.wipe + ProgressBar.line(verb, done: done, total: total, rate: pace.perSecond, counting: noun, columns: Output.error.columns ?? 80))
         isShown = true
     }
 
@@ -35,7 +35,7 @@ struct ProgressBar {
 
     /// Takes the line away. The next `show` brings it back.
     mutating func clear() {
-        if isShown { write("\r\u{1B}[K") }
+        if isShown { write(ProgressBar.wipe) }
         isShown = false
     }
 
@@ -47,6 +47,8 @@ struct ProgressBar {
         }
     }
 
+    /// To the line's beginning, and what stands there taken away (ECMA-48: CR, EL).
+    static let wipe = "\r\u{1B}[K"
     private static let width = 24
 
     /// Shorter than a terminal's line of so many characters, so that it is never wrapped: 79 are enough for all that anybody restores; on a narrower one the bar shrinks, and goes, and

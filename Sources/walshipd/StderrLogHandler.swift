@@ -16,7 +16,8 @@ struct StderrLogHandler: LogHandler {
             level: level,
             write: { line in
                 do {
-                    try Output.error.write(line: line)
+                    // On a terminal a progress bar may stand where the line goes.
+                    try Output.error.write(line: Output.error.isTerminal ? ProgressBar.wipe + line : line)
                 } catch {
                     // Standard error is closed: there is no place left to report that to, and losing log lines is no reason
                     // to stop shipping.

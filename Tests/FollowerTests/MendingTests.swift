@@ -354,6 +354,9 @@ import WAL
             let mending = try await LogMending.open(directory: log, archive: try await reader(archive))
             let steps = try await mending.plan()
             #expect(steps.map(\.index) == Array(2...last) && steps.allSatisfy { $0.obstacle == nil }, "\(steps)")
+            // Too many at once are not held in memory.
+            let tooMany = try await mending.plan(together: 8192)
+            #expect(tooMany.count == 1 && tooMany[0].obstacle?.contains("restore the log") == true, "\(tooMany)")
             #expect(try await mending.run(steps).count == steps.count)
             mending.close()
             #expect(SampleArchive.isSame(try SampleArchive.records(log), records))

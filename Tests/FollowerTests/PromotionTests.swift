@@ -85,6 +85,26 @@ import WAL
         }
     }
 
+    /// A claim fences whoever writes: a copy of the old writer, which has gone on past the fork, must not fence the new one.
+    @Test(arguments: [false, true]) func aPromotionThatCannotSucceedClaimsNothing(namesTheFork: Bool) async throws {
+        try await withArchive { directory, records, builder, store in
+            try await SampleArchive.restore(store, into: "\(directory)/second")
+            try await promote("\(directory)/second", [store])
+            _ = try append("\(directory)/log", count: 5, seed: 9)
+            try FileManager.default.copyItem(atPath: "\(directory)/log", toPath: "\(directory)/copy")
+            let end = try LogReader.open(directory: "\(directory)/copy").durableLSN
+            let before = store.contents
+            let error = await #expect(throws: ArchiveError.self) { try await promote("\(directory)/copy", [store], fork: namesTheFork ? end : nil) }
+            #expect(error?.code == .diverged && error?.hint?.contains("nothing was claimed") == true, "\(String(describing: error))")
+            #expect(store.contents == before)
+            // The new writer is not disturbed.
+            let all = try append("\(directory)/second", count: 10, seed: 2)
+            try await ArchiveBuilder(store: store, directory: "\(directory)/second").ship()
+            try await SampleArchive.restore(store, into: "\(directory)/third")
+            #expect(SampleArchive.isSame(try SampleArchive.records("\(directory)/third"), all))
+        }
+    }
+
     @Test func whatTheArchiveHoldsAndTheReplicaLacksIsTakenIn() async throws {
         try await withArchive { directory, records, builder, store in
             for index in [0, 3, 60, 118] {

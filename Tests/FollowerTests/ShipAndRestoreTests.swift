@@ -60,7 +60,7 @@ import WAL
         // More, in a segment that is shipped in part already.
         try write(to: scratch + "/log", records: 120..<150, seed: 2, into: &expected)
         try await ship(scratch + "/log", to: store, rings[1])
-        #expect(try truncatedHead(scratch + "/log") > .zero)
+        #expect(try LogContents.head(scratch + "/log") > .zero)
 
         try await restore(store, to: scratch + "/replica", last)
         #expect(try records(scratch + "/replica") == expected)
@@ -107,20 +107,7 @@ import WAL
         _ = try await Restore(ArchiveReader.open(store: store, log: Self.name, keys: keys)).run(into: directory)
     }
 
-    private func truncatedHead(_ directory: String) throws -> LSN {
-        let reader = try LogReader.open(directory: directory)
-        defer { reader.close() }
-        return try reader.headLSN
-    }
-
     private func records(_ directory: String) throws -> [LSN: [UInt8]] {
-        let reader = try LogReader.open(directory: directory)
-        defer { reader.close() }
-        var records: [LSN: [UInt8]] = [:]
-        for element in reader.iter() {
-            let record = try element.get()
-            records[record.lsn] = record.data
-        }
-        return records
+        Dictionary(uniqueKeysWithValues: try LogContents.records(directory).map { ($0.lsn, $0.data) })
     }
 }

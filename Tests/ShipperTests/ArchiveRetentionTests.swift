@@ -99,6 +99,26 @@ import WAL
         }
     }
 
+    /// What storage kept is asked for again after a day, and what failed at the next turn; else nothing is listed.
+    @Test func sweepsAreRareAndNeverForgotten() {
+        let day = ShipperLimits.retentionSweepInterval
+        var sweeps = RetentionSweeps()
+        #expect(sweeps.isDue(at: 5))
+        sweeps.ended(isAllGone: true, hasSwept: true, at: 5)
+        #expect(!sweeps.isDue(at: .max))
+        sweeps.ended(isAllGone: false, hasSwept: false, at: 10)
+        #expect(!sweeps.isDue(at: 10 + day - 1) && sweeps.isDue(at: 10 + day))
+        // A turn that had nothing to delete says nothing of what was kept before.
+        sweeps.ended(isAllGone: true, hasSwept: false, at: 11)
+        #expect(sweeps.isDue(at: 10 + day))
+        sweeps.ended(isAllGone: false, hasSwept: true, at: 10 + day)
+        #expect(!sweeps.isDue(at: 9 + 2 * day) && sweeps.isDue(at: 10 + 2 * day))
+        sweeps.ended(isAllGone: true, hasSwept: true, at: 10 + 2 * day)
+        #expect(!sweeps.isDue(at: .max))
+        sweeps.failed()
+        #expect(sweeps.isDue(at: 0))
+    }
+
     @Test func anImmutableArchiveIsNotPruned() async throws {
         try await withTemporaryDirectory { scratch in
             let bench = try ShipBench(scratch)

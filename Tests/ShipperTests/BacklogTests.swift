@@ -18,12 +18,6 @@ import WAL
         return settings
     }
 
-    private func head(_ bench: ShipBench) throws -> LSN {
-        let reader = try LogReader.open(directory: bench.directory)
-        defer { reader.close() }
-        return try reader.headLSN
-    }
-
     /// Gap documents by start.
     private func gaps(_ store: MemoryObjectStore) throws -> [LSN: GapDocument] {
         var gaps: [LSN: GapDocument] = [:]
@@ -156,7 +150,7 @@ import WAL
             #expect(gap.range.lowerBound >= first && gap.range.upperBound.rawValue % 4096 == 0 && !gap.isTold)
             #expect(end.rawValue - gap.range.upperBound.rawValue <= Self.limit && slot.position == gap.range.upperBound)
             #expect(gap.reason.contains("more than \(Self.limit) bytes"))
-            try await eventually("removed") { try head(bench).rawValue / 4096 + 1 >= gap.range.upperBound.rawValue / 4096 }
+            try await eventually("removed") { try bench.head().rawValue / 4096 + 1 >= gap.range.upperBound.rawValue / 4096 }
             let rest = try bench.bytes(gap.range.upperBound..<end)
             store.open()
             try await eventually("shipped on") { shipper.status.archived == end }
@@ -195,7 +189,7 @@ import WAL
             if variant & 4 == 0 { try await eventually("a tail hangs") { store.late.contains { $0.path.contains("/tail/") } } }
             let before = try bench.write(40, seed: 6)
             if variant & 4 != 0 { try await eventually("segments hang") { store.late.count >= 2 } }
-            let kept = try bench.bytes(try head(bench)..<before)
+            let kept = try bench.bytes(try bench.head()..<before)
             let keptStart = before.rawValue - UInt64(kept.count)
             let end = try bench.write(200, seed: 2)
             try await eventually("dropped") { shipper.status.backlogBytes <= Self.limit && shipper.status.durable == end }
@@ -282,7 +276,7 @@ import WAL
             let end = try bench.write(200)
             let store = MemoryObjectStore()
             _ = try await bench.shipOnce(to: store)
-            let head = try head(bench)
+            let head = try bench.head()
             try #require(head.rawValue > 3 * 4096)
             let keys = store.contents.keys.filter { $0.path.contains("/segments/") || $0.path.contains("/tail/") }.sorted()
             for key in keys where !key.path.contains("/00000000000000000000.") { store.plant(key, nil) }
@@ -309,9 +303,7 @@ import WAL
             sidecar.detach()
             try #require(head > first)
             let last = try bench.write(40, seed: 3)
-            var keepAll = ShipBench.settings()
-            keepAll.retain = 1 << 40
-            let status = try await bench.shipOnce(to: store, settings: keepAll)
+            let status = try await bench.shipOnce(to: store, settings: ShipBench.keepAll)
             #expect(status.archived == last && status.gaps.count == 1)
             let pieces = try pieces(store)
             #expect(pieces.map(\.start) == [.zero, head])

@@ -11,26 +11,6 @@ import WAL
 @Suite struct LostDocumentTests {
     private static let layout = ShipBench.layout
 
-    private func code(_ body: () async throws -> some Any) async -> ArchiveError.Code? {
-        do {
-            _ = try await body()
-            return nil
-        } catch ShipperError.archive(let error) {
-            return error.code
-        } catch let error as ArchiveError {
-            return error.code
-        } catch {
-            Issue.record("\(error)")
-            return nil
-        }
-    }
-
-    private static var keepAll: ShipperSettings {
-        var settings = ShipBench.settings()
-        settings.retain = 1 << 40
-        return settings
-    }
-
     private func promote(_ directory: String, _ stores: [any ObjectStore] = [], fork: LSN? = nil) async throws -> Promotion.Outcome {
         try await Promotion(
             directory: directory, destinations: stores.map { .init(store: $0, log: ShipBench.name) }, fork: fork, settle: 0
@@ -50,27 +30,32 @@ import WAL
         return end
     }
 
-    private func records(_ directory: String) throws -> [[UInt8]] {
-        let reader = try LogReader.open(directory: directory)
-        defer { reader.close() }
-        return try reader.iter().map { try $0.get().data }
-    }
+    private func records(_ directory: String) throws -> [[UInt8]] { try LogContents.records(directory).map(\.data) }
 
     private func shipOnce(_ bench: ShipBench, _ directory: String, to store: any ObjectStore, slot: String = "d-1") async throws {
-        try await bench.shipper(to: store, settings: Self.keepAll, slot: slot, directory: directory).runOnce(timeout: .seconds(60))
+        try await bench.shipper(to: store, settings: ShipBench.keepAll, slot: slot, directory: directory).runOnce(timeout: .seconds(60))
     }
 
-    /// A log and its archive, and a restored copy that was promoted with it and shipped as epoch 2.
-    private func withTwoEpochs(
+    /// A log and its archive, and a restored copy.
+    private func withRestoredCopy(
         _ store: MemoryObjectStore, _ body: (ShipBench, _ second: String, String) async throws -> Void
     ) async throws {
         try await withTemporaryDirectory { scratch in
             let bench = try ShipBench(scratch)
             defer { try? bench.log.close() }
             try bench.write(40)
-            _ = try await bench.shipOnce(to: store, settings: Self.keepAll)
+            _ = try await bench.shipOnce(to: store, settings: ShipBench.keepAll)
             let second = "\(scratch)/second"
             try await restore(store, into: second)
+            try await body(bench, second, scratch)
+        }
+    }
+
+    /// The copy was promoted with the archive, and shipped as epoch 2.
+    private func withTwoEpochs(
+        _ store: MemoryObjectStore, _ body: (ShipBench, _ second: String, String) async throws -> Void
+    ) async throws {
+        try await withRestoredCopy(store) { bench, second, scratch in
             _ = try await promote(second, [store])
             try append(to: second, 30)
             try await shipOnce(bench, second, to: store)
@@ -198,20 +183,14 @@ import WAL
     // MARK: An archive that grew past the fork
 
     @Test func anArchiveThatGrewPastTheForkIsDivergedAndUntouchedUntilTheForkIsNamed() async throws {
-        try await withTemporaryDirectory { scratch in
-            let bench = try ShipBench(scratch)
-            defer { try? bench.log.close() }
-            let store = MemoryObjectStore()
-            try bench.write(40)
-            _ = try await bench.shipOnce(to: store, settings: Self.keepAll)
-            let second = "\(scratch)/second"
-            try await restore(store, into: second)
+        let store = MemoryObjectStore()
+        try await withRestoredCopy(store) { bench, second, scratch in
             let kept = try records(second)
             let fork = try await promote(second).epoch.start
             try append(to: second, 20)
             // Meanwhile the first one goes on: what it archives is promised.
             try bench.write(20, seed: 5)
-            let archived = try await bench.shipOnce(to: store, settings: Self.keepAll).archived
+            let archived = try await bench.shipOnce(to: store, settings: ShipBench.keepAll).archived
             #expect(archived > fork)
             let before = store.contents
             var said: ArchiveError?
@@ -224,7 +203,7 @@ import WAL
             // Not even a claim: the first one goes on undisturbed.
             #expect(store.contents == before)
             try bench.write(3, seed: 6)
-            _ = try await bench.shipOnce(to: store, settings: Self.keepAll)
+            _ = try await bench.shipOnce(to: store, settings: ShipBench.keepAll)
             // Named: what lies past the fork is left behind, and the log goes on.
             let wrong = await code { try await promote(second, [store], fork: fork.advanced(by: 1)) }
             #expect(wrong == .invalid)
@@ -232,23 +211,17 @@ import WAL
             try await shipOnce(bench, second, to: store)
             try await restore(store, into: "\(scratch)/third")
             #expect(try records("\(scratch)/third") == kept + [[UInt8]](repeating: [UInt8](repeating: 7, count: 300), count: 20))
-            #expect(await code { try await bench.shipOnce(to: store, settings: Self.keepAll) } == .fenced)
+            #expect(await code { try await bench.shipOnce(to: store, settings: ShipBench.keepAll) } == .fenced)
         }
     }
 
     /// The promotion had begun with the archive and was interrupted; then the archive grew by what a fenced writer had under way.
     @Test func promotingAgainDoesNotForkSilentlyEither() async throws {
-        try await withTemporaryDirectory { scratch in
-            let bench = try ShipBench(scratch)
-            defer { try? bench.log.close() }
-            let store = MemoryObjectStore()
-            try bench.write(40)
-            _ = try await bench.shipOnce(to: store, settings: Self.keepAll)
-            let second = "\(scratch)/second"
-            try await restore(store, into: second)
+        let store = MemoryObjectStore()
+        try await withRestoredCopy(store) { bench, second, scratch in
             let epoch = try await promote(second).epoch
             try bench.write(20, seed: 5)
-            _ = try await bench.shipOnce(to: store, settings: Self.keepAll)
+            _ = try await bench.shipOnce(to: store, settings: ShipBench.keepAll)
             let key = Self.layout.claim(2)
             store.plant(key, try ClaimDocument(epoch: EpochName(epoch), host: "here", time: 1).encoded(for: key))
             let before = store.contents
@@ -260,14 +233,9 @@ import WAL
 
     /// Two promotions without the archive: what it knows is the first epoch, which this log left at the first fork, not at the second.
     @Test func anEpochThatSkippedItsParentHereBeginsWhereTheLogLeftTheArchivesEpoch() async throws {
-        try await withTemporaryDirectory { scratch in
-            let bench = try ShipBench(scratch)
-            defer { try? bench.log.close() }
-            let store = MemoryObjectStore()
-            try bench.write(40)
-            _ = try await bench.shipOnce(to: store, settings: Self.keepAll)
-            var directory = "\(scratch)/second"
-            try await restore(store, into: directory)
+        let store = MemoryObjectStore()
+        try await withRestoredCopy(store) { bench, second, scratch in
+            var directory = second
             let first = try await promote(directory).epoch.start
             for (index, records) in [30, 10].enumerated() {
                 try append(to: directory, records)
@@ -287,7 +255,7 @@ import WAL
             #expect(try records("\(scratch)/again") == all)
             // And where the archive's epoch goes on past that fork, though not past the second.
             try bench.write(5, seed: 5)
-            _ = try await bench.shipOnce(to: store, settings: Self.keepAll)
+            _ = try await bench.shipOnce(to: store, settings: ShipBench.keepAll)
             let before = store.contents
             #expect(await code { try await shipOnce(bench, directory, to: store) } == .diverged)
             #expect(store.contents == before)

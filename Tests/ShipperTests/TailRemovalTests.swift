@@ -143,10 +143,7 @@ import WAL
             store.memory.plant(key, try rival.encoded(for: key))
             store.letDeletionsGo()
             let error = await #expect(throws: ShipperError.self) { try await running.value }
-            guard case .archive(let cause) = error else {
-                Issue.record("\(String(describing: error))")
-                return
-            }
+            let cause = try #require(error?.ofArchive)
             #expect(cause.code == .fenced)
             let after = try tails(store.memory.contents).count { $0.start < LSN(4096) }
             #expect(before - after <= ShipperLimits.deletesPerLook, "\(before - after) were deleted after another had claimed the next epoch")

@@ -8,15 +8,23 @@ import WAL
 
 /// When local segments go: what was archived, has settled, is not retained, was looked at once more, and nobody else holds.
 @Suite struct TruncationTests {
-    private func head(_ bench: ShipBench) throws -> LSN {
-        let reader = try LogReader.open(directory: bench.directory)
-        defer { reader.close() }
-        return try reader.headLSN
+    /// A shipper at work that has archived `end` and truncates nothing before the clock has gone on by an hour.
+    private func shipAndRest(_ bench: ShipBench, to store: MemoryObjectStore, _ clock: SteppedClock) async throws
+        -> (shipper: LogShipper, running: Task<Void, any Error>, end: LSN)
+    {
+        let first = try bench.write(5)
+        let shipper = bench.shipper(to: store, settings: Self.restsAnHour, time: clock)
+        let running = Task { try await shipper.run() }
+        // A session that finds an empty archive compares once more when its first segment is closed, and forgets what it made.
+        try await eventually("begun") { shipper.status.archived == first }
+        let end = try bench.write(200, seed: 2)
+        try await eventually("archived") { shipper.status.archived == end }
+        return (shipper, running, end)
     }
 
-    private static var keepAll: ShipperSettings {
+    private static var restsAnHour: ShipperSettings {
         var settings = ShipBench.settings()
-        settings.retain = 1 << 40
+        settings.settle = .seconds(3600)
         return settings
     }
 
@@ -28,11 +36,11 @@ import WAL
             defer { try? bench.log.close() }
             try bench.write(200)
             let store = GateStore()
-            _ = try await bench.shipOnce(to: store, settings: Self.keepAll)
-            #expect(try head(bench) == .zero, "more is retained than there is")
+            _ = try await bench.shipOnce(to: store, settings: ShipBench.keepAll)
+            #expect(try bench.head() == .zero, "more is retained than there is")
             let before = store.heads.count
             _ = try await bench.shipOnce(to: store)
-            let head = try head(bench).rawValue / 4096
+            let head = try bench.head().rawValue / 4096
             try #require(head > 5)
             let looks = segments(Array(store.heads[before...]))
             for index in 0..<head {
@@ -53,7 +61,7 @@ import WAL
             let end = try bench.write(200)
             let whole = try bench.bytes(.zero..<end)
             let store = MemoryObjectStore()
-            _ = try await bench.shipOnce(to: store, settings: Self.keepAll)
+            _ = try await bench.shipOnce(to: store, settings: ShipBench.keepAll)
             let keys = segments(Array(store.contents.keys)).sorted()
             let originals = store.contents
             for (number, key) in keys.enumerated() where number % 4 != 3 && number < 8 {
@@ -61,11 +69,11 @@ import WAL
             }
             let watching = DyingStore(store, done: true) { what, key in
                 // While anything is missing nothing is gone.
-                (try? head(bench)) != .zero && what == "create"
+                (try? bench.head()) != .zero && what == "create"
             }
             let status = try await bench.shipOnce(to: watching)
             #expect(status.alarms == 6)
-            #expect(try head(bench) > LSN(8 * 4096))
+            #expect(try bench.head() > LSN(8 * 4096))
             let archived = try ShipBench.archived(store.contents)
             #expect(archived.contiguous() == whole)
             for (older, newer) in zip(archived.segments, archived.segments.dropFirst()) {
@@ -80,21 +88,14 @@ import WAL
         try await withTemporaryDirectory { scratch in
             let bench = try ShipBench(scratch)
             defer { try? bench.log.close() }
-            let first = try bench.write(5)
             let store = MemoryObjectStore()
             let clock = SteppedClock()
-            var settings = ShipBench.settings()
-            settings.settle = .seconds(3600)
-            var shipper = bench.shipper(to: store, settings: settings, time: clock)
-            var running = Task { [shipper] in try await shipper.run() }
-            try await eventually("begun") { shipper.status.archived == first }
-            let end = try bench.write(200, seed: 2)
+            var (shipper, running, end) = try await shipAndRest(bench, to: store, clock)
             let whole = try bench.bytes(.zero..<end)
-            try await eventually("archived") { shipper.status.archived == end }
             if !sameRun {
                 shipper.finish()
                 try await running.value
-                shipper = bench.shipper(to: store, settings: settings, time: clock)
+                shipper = bench.shipper(to: store, settings: Self.restsAnHour, time: clock)
                 running = Task { [shipper] in try await shipper.run() }
                 try await eventually("begun again") { shipper.status.state == .shipping }
             }
@@ -107,7 +108,7 @@ import WAL
             changed[30] ^= 1
             store.plant(keys[4], changed)
             clock.advance(by: 7200)
-            try await eventually("truncated: \(shipper.status)") { try head(bench) > LSN(5 * 4096) }
+            try await eventually("truncated: \(shipper.status)") { try bench.head() > LSN(5 * 4096) }
             #expect(shipper.status.alarms == 3)
             shipper.finish()
             try await running.value
@@ -122,18 +123,15 @@ import WAL
             defer { try? bench.log.close() }
             try bench.write(200)
             let store = MemoryObjectStore()
-            _ = try await bench.shipOnce(to: store, settings: Self.keepAll)
+            _ = try await bench.shipOnce(to: store, settings: ShipBench.keepAll)
             let key = segments(Array(store.contents.keys)).sorted()[1]
             let decoded = try ObjectDecoder.decode(try #require(store.contents[key]), key: key, start: LSN(4096))
             let planted = try ObjectEncoder().encode(decoded.raw.map { $0 ^ 1 }, decoded.metadata, level: 1).bytes
             store.plant(key, planted)
             let error = await #expect(throws: ShipperError.self) { try await bench.shipOnce(to: store) }
-            guard case .archive(let cause) = error else {
-                Issue.record("\(String(describing: error))")
-                return
-            }
+            let cause = try #require(error?.ofArchive)
             #expect(cause.code == .diverged && cause.key == key)
-            #expect(try head(bench) == .zero && store.contents[key] == planted)
+            #expect(try bench.head() == .zero && store.contents[key] == planted)
         }
     }
 
@@ -141,17 +139,9 @@ import WAL
         try await withTemporaryDirectory { scratch in
             let bench = try ShipBench(scratch)
             defer { try? bench.log.close() }
-            let first = try bench.write(5)
             let store = MemoryObjectStore()
             let clock = SteppedClock()
-            var settings = ShipBench.settings()
-            settings.settle = .seconds(3600)
-            let shipper = bench.shipper(to: store, settings: settings, time: clock)
-            let running = Task { try await shipper.run() }
-            // A session that finds an empty archive compares once more when its first segment is closed, and forgets what it made.
-            try await eventually("begun") { shipper.status.archived == first }
-            let end = try bench.write(200, seed: 2)
-            try await eventually("archived") { shipper.status.archived == end }
+            let (_, running, _) = try await shipAndRest(bench, to: store, clock)
             let keys = segments(Array(store.contents.keys)).sorted()
             let bytes = try #require(store.contents[keys[2]])
             let ours = try ObjectDecoder.decode(bytes, key: keys[2], start: LSN(2 * 4096)).metadata
@@ -162,12 +152,9 @@ import WAL
             store.plant(keys[2], planted)
             clock.advance(by: 7200)
             let error = await #expect(throws: ShipperError.self) { try await running.value }
-            guard case .archive(let cause) = error else {
-                Issue.record("\(String(describing: error))")
-                return
-            }
+            let cause = try #require(error?.ofArchive)
             #expect(cause.code == .diverged && cause.key == keys[2])
-            #expect(try head(bench) == .zero && store.contents[keys[2]] == planted)
+            #expect(try bench.head() == .zero && store.contents[keys[2]] == planted)
         }
     }
 
@@ -179,23 +166,21 @@ import WAL
             let closed = end.rawValue / 4096 * 4096
             var retains = ShipBench.settings()
             retains.retain = 5 * 4096
-            var settles = ShipBench.settings()
-            settles.settle = .seconds(3600)
             let stores = [MemoryObjectStore(), MemoryObjectStore(), MemoryObjectStore()]
-            for (store, slot) in zip(stores, ["retains", "settles", "hurries"]) { _ = try await bench.shipOnce(to: store, settings: Self.keepAll, slot: slot) }
+            for (store, slot) in zip(stores, ["retains", "settles", "hurries"]) { _ = try await bench.shipOnce(to: store, settings: ShipBench.keepAll, slot: slot) }
             // Whose turn comes last has no say in what the others keep.
             _ = try await bench.shipOnce(to: stores[0], settings: retains, slot: "retains")
-            _ = try await bench.shipOnce(to: stores[1], settings: settles, slot: "settles")
+            _ = try await bench.shipOnce(to: stores[1], settings: Self.restsAnHour, slot: "settles")
             _ = try await bench.shipOnce(to: stores[2], slot: "hurries")
             #expect(try bench.slot("hurries").hold.rawValue == closed - 4096)
             #expect(try bench.slot("settles").hold == .zero && bench.slot("settles").position.rawValue == closed)
-            #expect(try head(bench) == .zero)
+            #expect(try bench.head() == .zero)
             let sidecar = try LogSidecar.attach(directory: bench.directory)
             try sidecar.dropSlot("settles")
             sidecar.detach()
             try bench.write(20, seed: 2)
             _ = try await bench.shipOnce(to: stores[2], slot: "hurries")
-            let head = try head(bench).rawValue
+            let head = try bench.head().rawValue
             #expect(head <= closed - 5 * 4096 && head > closed - 7 * 4096, "\(head) of \(closed)")
             // The log's own truncation respects it, too.
             #expect(try bench.log.truncateBefore(end).rawValue == head)
@@ -210,25 +195,23 @@ import WAL
             try bench.write(200)
             let clock = SteppedClock()
             let store = MemoryObjectStore()
-            var settings = ShipBench.settings()
-            settings.settle = .seconds(3600)
             func run() async throws {
-                try await bench.shipper(to: store, settings: settings, time: clock).runOnce(timeout: .seconds(60))
+                try await bench.shipper(to: store, settings: Self.restsAnHour, time: clock).runOnce(timeout: .seconds(60))
             }
             try await run()
-            #expect(try head(bench) == .zero)
+            #expect(try bench.head() == .zero)
             clock.step(by: 1800)
             try await run()
-            #expect(try head(bench) == .zero, "half an hour")
+            #expect(try bench.head() == .zero, "half an hour")
             clock.step(by: -100_000)
             try await run()
-            #expect(try head(bench) == .zero, "the clock went back: it counts as now")
+            #expect(try bench.head() == .zero, "the clock went back: it counts as now")
             clock.step(by: 100_000 + 1799)
             try await run()
-            #expect(try head(bench) == .zero, "a second too early")
+            #expect(try bench.head() == .zero, "a second too early")
             clock.step(by: 2)
             try await run()
-            #expect(try head(bench) > .zero)
+            #expect(try bench.head() > .zero)
         }
     }
 
@@ -247,13 +230,13 @@ import WAL
                 guard shipper.status.archived == end else { return false }
                 return try bench.slot().released.rawValue == released
             }
-            #expect(try head(bench) == .zero)
+            #expect(try bench.head() == .zero)
             clock.advance(by: 20)
             try await Task.sleep(for: .milliseconds(300))
-            #expect(try head(bench) == .zero, "the pin holds")
+            #expect(try bench.head() == .zero, "the pin holds")
             try bench.log.unpin("follower")
             clock.advance(by: 20)
-            try await eventually("gone") { try head(bench).rawValue / 4096 >= released / 4096 - 1 }
+            try await eventually("gone") { try bench.head().rawValue / 4096 >= released / 4096 - 1 }
             shipper.finish()
             try await running.value
         }

@@ -114,6 +114,13 @@ import WAL
                 #expect(done.code == 0 && done.output.contains("put damaged \(key), ") && done.error.contains("1 brought back"), "\(done)")
                 #expect(try await run(directory, "verify", "--archive", url).code == 0, "\(key)")
             }
+            // A document that comes back shows what else is missing.
+            for key in [builder.layout.logDocument, builder.layout.segment(builder.epoch, start: LSN(4096))] {
+                try FileManager.default.removeItem(atPath: "\(directory)/archive/\(key)")
+            }
+            let both = try await run(directory, "repair", "--archive", url, "--from", "file://\(directory)/copy/orders", "--yes")
+            #expect(both.code == 0 && both.error.contains("2 brought back"), "\(both)")
+            #expect(try await run(directory, "verify", "--archive", url).code == 0)
             let control = "\(directory)/log/control"
             var bytes = try #require(FileManager.default.contents(atPath: control))
             bytes[4096 + 40] ^= 1

@@ -54,6 +54,18 @@ import WAL
         }
     }
 
+    @Test func timesHaveAnOffsetAndAreOnDaysThatExist() throws {
+        #expect(try InstantText.parse("1970-01-01T00:00:01Z") == 1_000_000_000)
+        #expect(try InstantText.parse("2026-11-23T15:05:07.25+01:00") == 1_795_442_707_250_000_000)
+        #expect(try InstantText.format(InstantText.parse("2026-11-23T15:05:07.25+01:00")) == "2026-11-23T14:05:07Z")
+        for text in [
+            "", "now", "0", "2026-11-23", "2026-11-23T14:05:07", "2026-02-30T00:00:00Z", "2023-02-29T00:00:00Z", "2026-04-31T12:00:00+02:00", "2026-11-23T24:00:00Z",
+            "2026-11-23T14:60:00Z", "2026-11-23T14:05:07+99:00", "1969-12-31T23:59:59Z", "2555-01-01T00:00:00Z", "2026-11-23T14:05:07Z ",
+        ] {
+            #expect(throws: ArgumentTextError.self, "\(text)") { try InstantText.parse(text) }
+        }
+    }
+
     @Test func listenAddressesKnowWhetherOthersReachThem() throws {
         for text in ["127.0.0.1:9180", "127.8.8.8:0", "localhost:1", "[::1]:65535"] {
             let address = try ListenAddress.parse(text)

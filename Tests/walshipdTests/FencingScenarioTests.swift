@@ -18,11 +18,7 @@ import WAL
         return end
     }
 
-    private func records(_ directory: String) throws -> [[UInt8]] {
-        let reader = try LogReader.open(directory: directory)
-        defer { reader.close() }
-        return try reader.iter().map { try $0.get().data }
-    }
+    private func records(_ directory: String) throws -> [[UInt8]] { try LogContents.records(directory).map(\.data) }
 
     /// The restored log has all records, and the local one, whose beginning may have been truncated, is its end.
     private func expectWhole(_ restored: String, of local: String, count: Int) throws {

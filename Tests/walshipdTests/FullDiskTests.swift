@@ -5,18 +5,9 @@ import WAL
 
 /// A log on a file system without a byte left: what makes room again needs none.
 @Suite struct FullDiskTests {
-    private static let canMount: Bool = {
-        guard geteuid() == 0, ["unshare", "mount"].allSatisfy({ ChildProcess.find($0) != nil }) else { return false }
-        let process = Process()
-        process.executableURL = URL(filePath: "/usr/bin/unshare")
-        process.arguments = ["-m", "sh", "-c", "mount -t tmpfs none /mnt"]
-        process.standardError = FileHandle.nullDevice
-        return (try? process.run()).map { process.waitUntilExit() } != nil && process.terminationStatus == 0
-    }()
-
     /// The disk is full and storage is away: the checkpoint stands still, the backlog is over its limit. The gap is recorded, segments go, and there is
     /// room. Then storage is back while the disk is full once more: checkpoints move, truncation works, and the writer goes on.
-    @Test(.enabled(if: canMount, "needs root and a mount namespace (unshare, mount)"))
+    @Test(.enabled(if: Mounts.arePossible, "\(Mounts.reason)"))
     func checkpointsGapsAndTruncationNeedNoSpace() async throws {
         try await withTemporaryDirectory { scratch async throws in
             let script = """

@@ -111,9 +111,9 @@ import WAL
                 Program.walshipd,
                 ["run", "--log", "\(scratch)/log", "--archive", "\(server.url)/a/orders", "--ship-claim-settle", "10ms", "--ship-tail-interval", "off"],
                 in: scratch)
-            #expect(try await wait(until: { try daemon.standardError().contains("waiting for its writer") }))
+            #expect(try await wait(until: { daemon.standardError.contains("waiting for its writer") }))
             let end = try write("\(scratch)/log", records: 60)
-            #expect(try await wait(until: { try daemon.standardError().contains(" shipping ") }))
+            #expect(try await wait(until: { daemon.standardError.contains(" shipping ") }))
             let segments = "\(scratch)/root/a/orders/segments"
             #expect(try await wait(until: { FileManager.default.fileExists(atPath: segments) }))
             daemon.signal(SIGTERM)

@@ -18,4 +18,15 @@ import Testing
             try await check.run(on: HTTPStore(base: url + "/base", settings: .direct), as: .serve)
         }
     }
+
+    /// Empty directories are no objects, so a listing does not show them: twelve a probe would pile up.
+    @Test func aProbeLeavesNoDirectoryBehind() async throws {
+        try await withTemporaryDirectory { scratch in
+            let server = try await ServeProcess(root: "\(scratch)/root", in: scratch)
+            let found = try await HTTPStore(base: "\(server.url)/base", settings: .direct).probe(prefix: ObjectKey("log/.probe"))
+            #expect(found.contains(.exclusiveCollections))
+            #expect(try FileManager.default.contentsOfDirectory(atPath: "\(scratch)/root/base/log/.probe") == [])
+            #expect(try await server.stop().code == 0)
+        }
+    }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import walshipd
@@ -56,7 +57,7 @@ import Testing
 
             let second = try await ServeProcess(root: root, in: scratch)
             #expect(try uploads(root).isEmpty)
-            #expect(try second.program.standardError().contains("removed unfinished uploads"))
+            #expect(second.program.standardError.contains("removed unfinished uploads"))
             #expect(try await second.curl("/a/half").status == 404)
             #expect(try await second.curl("/a/kept").body == pattern(1000))
             #expect(try await second.put("/a/half", pattern(7)).status == 201)
@@ -106,14 +107,7 @@ import Testing
         }
     }
 
-    /// A shell that may mount in a namespace of its own: root in a container that allows it. Debian: util-linux.
-    private static func canMount() async throws -> Bool {
-        try await withScratch { scratch async throws in
-            try await Program.run("unshare", ["-m", "mount", "-t", "tmpfs", "none", scratch], in: scratch).code == 0
-        }
-    }
-
-    @Test(.enabled("needs to mount a small tmpfs", { try await ServeFaultTests.canMount() }))
+    @Test(.enabled(if: Mounts.arePossible, "\(Mounts.reason)"))
     func aFullDiskIsNamedAndHeals() async throws {
         try await withScratch { scratch async throws in
             let root = scratch + "/root"
@@ -135,7 +129,7 @@ import Testing
     }
 
     /// Permissions do not hold root back, so root mounts it read-only.
-    @Test(.enabled("needs to mount, as root", { if geteuid() != 0 { true } else { try await ServeFaultTests.canMount() } }))
+    @Test(.enabled(if: geteuid() != 0 || Mounts.arePossible, "\(Mounts.reason)"))
     func aRootThatCannotBeWrittenIsRefusedAtTheStart() async throws {
         try await withScratch { scratch async throws in
             let root = scratch + "/root"

@@ -25,12 +25,6 @@ import WAL
         return try sidecar.slotState(slot)?.archived
     }
 
-    private func head(_ directory: String) throws -> LSN {
-        let reader = try LogReader.open(directory: directory)
-        defer { reader.close() }
-        return try reader.headLSN
-    }
-
     private func configuration(_ logs: String, _ destinations: [(name: String, url: String)], in scratch: String) throws -> String {
         var text = "logs:\n\(logs)\ndestinations:\n"
         for destination in destinations { text += "  - {name: \(destination.name), url: \"\(destination.url)\"}\n" }
@@ -50,9 +44,9 @@ import WAL
             let second = try write("\(scratch)/data/b/wal", records: 60)
             #expect(try await wait { try archived("\(scratch)/data/b/wal", slot: slot) == second }, "one that appears")
             try write("\(scratch)/data/bad name/wal", records: 1)
-            #expect(try await wait { try daemon.standardError().contains("'bad name' is no name for an archive") })
+            #expect(try await wait { daemon.standardError.contains("'bad name' is no name for an archive") })
             try FileManager.default.removeItem(atPath: "\(scratch)/data/a")
-            #expect(try await wait { try daemon.standardError().contains("the log is gone") }, "one that vanishes")
+            #expect(try await wait { daemon.standardError.contains("the log is gone") }, "one that vanishes")
             let more = try write("\(scratch)/data/b/wal", records: 60, seed: 7)
             #expect(try await wait { try archived("\(scratch)/data/b/wal", slot: slot) == more }, "the others go on")
             daemon.signal(SIGTERM)
@@ -98,10 +92,10 @@ import WAL
             for slot in ["nginx", "serve", "directory"] {
                 #expect(try await wait { try archived("\(scratch)/log", slot: slot) == end }, "\(slot)")
             }
-            #expect(try await wait { try daemon.standardError().contains("this is the archive of another log") })
+            #expect(try await wait { daemon.standardError.contains("this is the archive of another log") })
             #expect(try archived("\(scratch)/log", slot: "hangs") == .zero)
             #expect(try archived("\(scratch)/log", slot: "diverges") == .zero)
-            #expect(try head("\(scratch)/log") == .zero, "two destinations still need it all")
+            #expect(try LogContents.head("\(scratch)/log") == .zero, "two destinations still need it all")
             let more = try write("\(scratch)/log", records: 20, seed: 9)
             for slot in ["nginx", "serve", "directory"] {
                 #expect(try await wait { try archived("\(scratch)/log", slot: slot) == more }, "\(slot) goes on")
@@ -118,7 +112,7 @@ import WAL
                 [("nginx", "\(nginx.url)/base"), ("serve", "\(serve.url)/base"), ("directory", "file://\(scratch)/archive")], in: scratch)
             let last = try await Program.run(Program.walshipd, ["run", "--config", three, "--once"], in: scratch)
             #expect(last.code == 0, "\(last.error)")
-            #expect(try head("\(scratch)/log") > .zero, "all three have it")
+            #expect(try LogContents.head("\(scratch)/log") > .zero, "all three have it")
             _ = try await serve.stop()
             withExtendedLifetime(nginx) {}
         }

@@ -87,15 +87,22 @@ struct HTTPProbe: ProbeQuestions {
 
     func tidyUp() async -> ArchiveError? {
         if let failure = await deleteAll(names + [name("from"), name("to")]) { return failure }
-        var request = store.request(.delete, collection: home)
-        // RFC 4918 section 9.6.1: the only depth there is, and nginx wants to see it.
-        request.headers = [HTTPHeader("Depth", "infinity")]
         do throws(ArchiveError) {
-            // Any status will do: a store without collections has none to remove.
-            _ = try await store.exchange(request, home)
+            // `walshipd serve` removes no collection that is not empty; other servers take along what lies below. Any other status will do: a store without
+            // collections has none to remove.
+            guard try await remove(home).status == 409 else { return nil }
+            for round in 0..<Race.rounds { _ = try await remove(name("taken-\(round)")) }
+            _ = try await remove(home)
             return nil
         } catch {
             return error
         }
+    }
+
+    private func remove(_ collection: ObjectKey) async throws(ArchiveError) -> HTTPResponse {
+        var request = store.request(.delete, collection: collection)
+        // RFC 4918 section 9.6.1: the only depth there is, and nginx wants to see it.
+        request.headers = [HTTPHeader("Depth", "infinity")]
+        return try await store.exchange(request, home)
     }
 }

@@ -83,13 +83,15 @@ public final class LogMending: Sendable {
     }
 
     /// What would be done, by the objects' metadata. Reads only. Throws what the store throws when patience ends.
-    public func plan() async throws(ArchiveError) -> [Step] {
+    public func plan() async throws(ArchiveError) -> [Step] { try await plan(together: LogMending.runBytesMax) }
+
+    func plan(together bytesMax: UInt64) async throws(ArchiveError) -> [Step] {
         var steps: [Step] = []
         for run in runs {
             let (first, last) = (held.repair.neededRange(ofSegment: run.lowerBound), held.repair.neededRange(ofSegment: run.upperBound - 1))
             guard let first, let last else { continue }
             let size = UInt64(held.repair.segmentSize)
-            if run.count > 1, UInt64(run.count) > LogMending.runBytesMax / size {
+            if run.count > 1, UInt64(run.count) > bytesMax / size {
                 let obstacle = "\(run.count) neighbouring segments are more than can be mended together; restore the log from its archive instead"
                 steps.append(Step(index: run.lowerBound, range: first.lowerBound..<last.upperBound, objects: [], obstacle: obstacle))
                 continue

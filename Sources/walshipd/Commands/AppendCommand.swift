@@ -70,8 +70,7 @@ struct AppendCommand: ParsableCommand {
             }
             return opened
         } catch {
-            guard error.isMissingFile else { throw error }
-            throw CommandError(.notFound, "\(log) cannot be made, because the directory above it is not there; make that first (\(error))")
+            throw LogDirectory.explain(error, making: log)
         }
     }
 

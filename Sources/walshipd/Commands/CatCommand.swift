@@ -66,23 +66,8 @@ struct CatCommand: AsyncParsableCommand {
                 if record.lsn >= end { return }
                 try record.withSpan { bytes throws(WALError) in try printer.print(record.lsn, bytes) }
                 position = record.endLSN
-            case .failure(let error): throw explain(error, log, reader)
+            case .failure(let error): throw LogDirectory.explain(error, reading: log, from: from)
             }
-        }
-    }
-
-    /// An error of reading, as one of the command line where it is one.
-    private func explain(_ error: WALError, _ log: String, _ reader: LogReader) -> any Error {
-        switch error {
-        case .positionLost(let head):
-            return CommandError(
-                .notFound, "records below LSN \(head) of \(log) have been truncated; use --from \(head), or read them from the archive")
-        case .corruption(let lsn, _):
-            // No frame begins inside a record. The search fails where there is real damage on its way, and then that counts.
-            guard lsn == from, let begin = try? reader.recordBoundary(atOrBelow: lsn), begin < lsn else { return error }
-            return CommandError(
-                .notFound, "no record of \(log) begins at LSN \(lsn); the one that LSN \(lsn) lies in begins at LSN \(begin): use --from \(begin)")
-        default: return error
         }
     }
 }

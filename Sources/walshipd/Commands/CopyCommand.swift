@@ -108,10 +108,11 @@ struct CopyCommand: AsyncParsableCommand {
                 throw CommandError.usage("--from and --to are one place; name another one to copy to")
             }
             let transfers = try reader.optional(.shipUploadsInFlight, SettingParsers.integer(ShipSettings.uploadsInFlightRange)) ?? ArchiveCopy.transfersDefault
-            var factory = StoreFactory(settings, logs: 1, logger: StderrLogHandler.logger(level: .warning))
+            let logger = StderrLogHandler.logger(level: .warning)
+            var factory = StoreFactory(settings, logs: 1, logger: logger)
             factory.uploadsInFlight = transfers
             factory.environment = held.variables
-            let store = try factory.store(for: toURL.store)
+            let store = TellingStore(try factory.store(for: toURL.store), url: toURL.text, logger: logger)
             return Destination(
                 store: settings.ship.immutable ? ImmutableStore(store) : store, log: toURL.logName, url: toURL.text, transfers: transfers,
                 isImmutable: settings.ship.immutable)

@@ -75,7 +75,8 @@ struct FollowCommand: AsyncParsableCommand {
     }
 
     mutating func run() async throws {
-        let opening = try await ArchiveOpening(archive, s3, keys)
+        // The follower says itself what it waits for.
+        let opening = try await ArchiveOpening(archive, s3, keys, tellsOutages: false)
         let logger = StderrLogHandler.logger(level: logLevel)
         let pool = BlockingPool()
         var consumer: ConsumerProcess?

@@ -1,5 +1,6 @@
 import Archive
 import ArgumentParser
+import Foundation
 import WAL
 
 /// `walshipd key`: makes a key, or says which one a file holds.
@@ -22,6 +23,7 @@ struct KeyCommand: ParsableCommand {
         if new {
             var generator = SystemRandomNumberGenerator()
             let key = MasterKey.random(using: &generator)
+            guard !FileManager.default.fileExists(atPath: file) else { throw CommandError(.failed, "\(file) is there already, and a key is never written over; name another file") }
             try SecretFile.create(file, Array("\(key.secretText)\n".utf8))
         }
         let key = try KeySource.key(inFile: file, "the key", .file(file, line: nil))

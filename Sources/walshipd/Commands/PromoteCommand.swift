@@ -44,7 +44,7 @@ struct PromoteCommand: AsyncParsableCommand {
     }
 
     mutating func run() async throws {
-        if try LogReader.isVacant(directory: log) { throw CommandError(.notFound, "there is no log in \(log); check --log") }
+        try LogDirectory.require(log)
         var destinations: [Promotion.Destination] = []
         for argument in archive {
             let opening = try await ArchiveOpening(argument, s3, keys, isImmutable: immutable)
@@ -55,7 +55,7 @@ struct PromoteCommand: AsyncParsableCommand {
             destinations.append(Promotion.Destination(store: opening.store, log: opening.log, keys: opening.keys, isImmutable: immutable))
         }
         let outcome = try await Promotion(directory: log, destinations: destinations, fork: at).run()
-        var words = outcome.wasReplica ? "promoted: " : "is no replica, nothing to do: "
+        var words = outcome.wasReplica ? "promoted: " : "\(log) is no replica, nothing to do: "
         words += "epoch \(outcome.epoch.number) (\(outcome.epoch.id)) from LSN \(outcome.epoch.start)"
         if outcome.takenIn > 0 { words += "; \(outcome.takenIn) bytes were taken in from the archive" }
         if !outcome.hasBegunEverywhere { words += "; an archive in which nothing has begun is claimed by shipping" }

@@ -45,6 +45,7 @@ struct RepairCommand: AsyncParsableCommand {
     }
 
     mutating func run() async throws {
+        for directory in [log, fromLog] { if let directory { try LogDirectory.require(directory) } }
         let opening = try await ArchiveOpening(archive, s3, keys)
         if let log { return try await mend(log: log, opening) }
         if let from {
@@ -62,7 +63,13 @@ struct RepairCommand: AsyncParsableCommand {
 
     private func mend(log: String, _ opening: ArchiveOpening) async throws {
         let reader = try await ArchiveReader.open(store: opening.store, log: opening.log, keys: opening.keys)
-        let mending = try await LogMending.open(directory: log, archive: reader)
+        let mending: LogMending
+        do {
+            mending = try await LogMending.open(directory: log, archive: reader)
+        } catch WALError.stopped(cause: .replica) {
+            throw CommandError(
+                .failed, "\(log) is a copy of a log's directory, and copies are not mended: mend the log that it was copied from, or restore the archive into another directory; nothing was changed")
+        }
         defer { mending.close() }
         for damage in mending.damages {
             try Output.standard.write(line: "damage at LSN \(damage.range.lowerBound) to \(damage.range.upperBound) in segment \(damage.index): \(damage.reason)")
@@ -79,9 +86,10 @@ struct RepairCommand: AsyncParsableCommand {
             }
         }
         let facts = "one copy of the facts in \(log)/control, from the other one"
-        guard yes else {
+        let canMend = mending.areFactsDamaged || steps.contains { $0.obstacle == nil }
+        guard yes && canMend else {
             if mending.areFactsDamaged { try Output.standard.write(line: "would write \(facts)") }
-            throw CommandError(.damaged, "nothing was changed; --yes mends what can be mended")
+            throw CommandError(.damaged, canMend ? "nothing was changed; --yes mends what can be mended" : "nothing was changed, as nothing of it can be mended from \(opening.url)")
         }
         let report = try await mending.run(steps)
         for segment in report {
@@ -95,36 +103,65 @@ struct RepairCommand: AsyncParsableCommand {
 
     // MARK: An archive
 
+    /// What was put, and what is left, in one go over the archive.
+    private struct Pass {
+        var documents = 0
+        var objects = 0
+        var left = 0
+        /// Of what is left, what could be put.
+        var mendable = 0
+        var isIntact = false
+    }
+
+    /// Documents that come back may show what else is missing: then all of it is read again.
+    private static let passesMax = 3
+
     private func mend(_ opening: ArchiveOpening, from source: MendingSource) async throws {
+        var done = 0
+        var pass = Pass()
+        for number in 1...Self.passesMax {
+            if number > 1 { try Output.error.write(line: "documents are back; all of it is read again") }
+            pass = try await mendOnce(opening, from: source)
+            done += pass.documents + pass.objects
+            if pass.documents == 0 { break }
+        }
+        if pass.isIntact, done == 0 { return try Output.error.write(line: "nothing to repair: \(opening.url) is intact") }
+        guard pass.left == 0 else {
+            if yes { throw CommandError(.damaged, "\(done) brought back, \(pass.left) still damaged or missing in \(opening.url)") }
+            throw CommandError(
+                .damaged, pass.mendable > 0 ? "nothing was changed; --yes puts what can be put" : "nothing was changed, as nothing of it can be brought back from \(source.name)")
+        }
+        try Output.error.write(line: "\(done) brought back; `walshipd verify --archive` reads all of it again")
+    }
+
+    private func mendOnce(_ opening: ArchiveOpening, from source: MendingSource) async throws -> Pass {
         var found: [AuditFinding] = []
         let summary = try await ArchiveAudit(store: opening.store, log: opening.log, keys: opening.keys).run { finding in
             guard finding.kind == .damage || finding.kind == .missing else { return }
             try Output.standard.write(line: VerifyCommand.line(finding))
             found.append(finding)
         }
-        guard !found.isEmpty else { return try Output.error.write(line: "nothing to repair: \(opening.url) is intact") }
+        guard !found.isEmpty else { return Pass(isIntact: true) }
         let mending = try await ArchiveMending(store: opening.store, log: opening.log, keys: opening.keys, audited: summary, from: source)
-        var (done, left) = (0, 0)
+        var pass = Pass()
         try await mending.mend(found) { step in
             let range = step.range.map { ", LSN \($0.lowerBound) to \($0.upperBound)" } ?? ""
             let digest = step.digest.map { ", digest \($0)" } ?? ""
             let what = "\(step.isMissing ? "missing" : "damaged") \(step.key)\(range)\(digest), \(Counted.text(step.size, "byte")) from \(source.name)"
             if !yes {
-                left += 1
+                pass.left += 1
+                pass.mendable += 1
                 try Output.standard.write(line: "would put \(what)")
             } else if try await mending.put(step) {
-                done += 1
+                if step.range == nil { pass.documents += 1 } else { pass.objects += 1 }
                 try Output.standard.write(line: "put \(what)")
             } else {
                 try Output.standard.write(line: "\(step.key) is intact by now; it stays as it is")
             }
         } _: { obstacle in
-            left += 1
+            pass.left += 1
             try Output.standard.write(line: "cannot mend \(obstacle.key?.path ?? "LSN \(obstacle.lsn ?? .zero)"): \(obstacle.reason)")
         }
-        guard left == 0 else {
-            throw CommandError(.damaged, yes ? "\(done) brought back, \(left) still damaged or missing in \(opening.url)" : "nothing was changed; --yes puts what can be put")
-        }
-        try Output.error.write(line: "\(done) brought back; `walshipd verify --archive` reads all of it again")
+        return pass
     }
 }

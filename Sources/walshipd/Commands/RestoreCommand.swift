@@ -71,6 +71,7 @@ struct RestoreCommand: AsyncParsableCommand {
         if [at != nil, before != nil, atTime != nil].count(where: { $0 }) > 1 {
             throw ValidationError("--at, --before and --at-time say different ends; leave all but one out")
         }
+        if let end = at ?? before, let from, end < from { throw ValidationError("--from \(from) lies above the end that is asked for, \(end)") }
         if json && !plan { throw ValidationError("--json is the form of a plan; ask for --plan, too") }
         guard (1...RestoreLimits.downloadsMax).contains(downloads) else {
             throw ValidationError("--downloads is \(downloads); set it between 1 and \(RestoreLimits.downloadsMax)")
@@ -86,14 +87,29 @@ struct RestoreCommand: AsyncParsableCommand {
         guard let to else { preconditionFailure("validated") }
         let screen = RestoreScreen(names)
         defer { screen.clear() }
-        let summary = try await restore.run(into: to, progress: { screen.show($0) }, note: { screen.note($0) })
+        let summary: Restore.Summary
+        do {
+            summary = try await restore.run(into: to, progress: { screen.show($0) }, note: { screen.note($0) })
+        } catch {
+            throw explain(error, to)
+        }
         screen.clear()
         let rate = summary.seconds > 0 ? Double(summary.bytes - summary.resumed) / summary.seconds / 1e6 : 0
-        var words = "restored \(summary.records) records, \(summary.bytes) bytes, LSN \(summary.head) to \(summary.end), from \(summary.objects) objects "
+        var words = "restored \(Counted.text(summary.records, "record")), \(Counted.text(summary.bytes, "byte")), LSN \(summary.head) to \(summary.end), "
+        words += "from \(Counted.text(summary.objects, "object")) "
         words += "in \(Self.decimal(summary.seconds)) s (\(Self.decimal(rate)) MB/s)"
-        if summary.resumed > 0 { words += "; \(summary.resumed) bytes were there from an attempt before" }
-        if !summary.problems.isEmpty { words += "; \(summary.problems.count) problems of one archive were made up for by another" }
-        try Output.error.write(line: "\(words); it is a replica until `walshipd promote`")
+        if summary.resumed > 0 { words += "; \(Counted.text(summary.resumed, "byte")) of them were there from an attempt before" }
+        if !summary.problems.isEmpty { words += "; what was wrong in one archive was taken from another (\(Counted.text(summary.problems.count, "object")))" }
+        words += "; it is a replica until `walshipd promote`"
+        // Who goes back to a point has to know it: the archive has more.
+        if case .everything = target {} else { words += ", which takes in what is archived past it unless --at \(summary.end) is given" }
+        try Output.error.write(line: words)
+    }
+
+    /// What stands in the way of the directory, in words that say what to do.
+    private func explain(_ error: any Error, _ directory: String) -> any Error {
+        guard case .notALog(directory, let reason)? = error as? WALError else { return LogDirectory.explain(error, making: directory) }
+        return CommandError(.failed, "nothing was restored into \(directory): \(reason); it was left as it was, name a directory that is missing or empty")
     }
 
     /// Those that can be opened, at least one; about the others it is said why not.

@@ -32,13 +32,13 @@ struct VerifyCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("For --archive: a file that remembers what was read and intact; made where there is none.", valueName: "file"))
     var cursor: String?
 
-    @Flag(help: "For --archive: print one JSON object.")
+    @Flag(help: "Print one JSON object.")
     var json = false
 
     mutating func validate() throws {
         guard (log == nil) != (archive == nil) else { throw ValidationError("name a log with --log, or an archive with --archive") }
         if let log { try LogDirectory.validate(log) }
-        if log != nil, cursor != nil || json { throw ValidationError("--cursor and --json go with --archive") }
+        if log != nil, cursor != nil { throw ValidationError("--cursor is for --archive") }
         if cursor == "" { throw ValidationError("--cursor is empty; name a file") }
     }
 
@@ -52,19 +52,39 @@ struct VerifyCommand: AsyncParsableCommand {
     private func verify(log: String) throws {
         let reader = try LogDirectory.open(log)
         defer { reader.close() }
+        var findings: [LogAudit.Finding] = []
         let summary = try reader.audit { finding throws(WALError) in
+            if json { return findings.append(finding) }
             let place = finding.lsn.map { "at LSN \($0) in \(finding.path)" } ?? "in \(finding.path)"
             switch finding.kind {
             case .damage: try Output.standard.write(line: "damage \(place): \(finding.what)")
             case .note: try Output.error.write(line: "walshipd verify: note: \(place): \(finding.what)")
             }
         }
+        if json { try Output.standard.write(line: Self.json(summary, findings, path: log).text) }
         let counts = Self.describe(summary)
         guard summary.damages == 0 else {
             throw CommandError(
-                .damaged, "\(Counted.text(summary.damages, "damaged place")) in \(log), nothing was changed; intact: \(counts). `walshipd repair --log` mends it from its archive")
+                .damaged, "\(Counted.text(summary.damages, "damaged place")) in \(log), nothing was changed; intact: \(counts). "
+                    + (summary.isCopied ? "Restore the archive into another directory" : "`walshipd repair --log` mends it from its archive"))
         }
-        try Output.standard.write(line: "ok: \(counts)")
+        if !json { try Output.standard.write(line: "ok: \(counts)") }
+    }
+
+    /// LSNs are decimal strings, other counts are numbers.
+    private static func json(_ summary: LogAudit.Summary, _ findings: [LogAudit.Finding], path: String) -> JSONText {
+        .object([
+            ("path", .string(path)), ("ok", .bool(summary.damages == 0)), ("records", .number(summary.records)), ("bytes", .number(summary.bytes)),
+            ("segments", .number(summary.segments)), ("head_lsn", .lsn(summary.head)), ("durable_lsn", .lsn(summary.durable)),
+            ("epochs", .number(UInt64(summary.epochs))), ("replica", .bool(summary.isReplica)), ("copied", .bool(summary.isCopied)),
+            ("damaged", .number(summary.damages)),
+            ("findings", .array(findings.map { finding in
+                .object([
+                    ("kind", .string(String(describing: finding.kind))), ("path", .string(finding.path)), ("lsn", .lsn(finding.lsn)),
+                    ("what", .string(finding.what)),
+                ])
+            })),
+        ])
     }
 
     static func describe(_ summary: LogAudit.Summary) -> String {
@@ -94,6 +114,7 @@ struct VerifyCommand: AsyncParsableCommand {
         report.url = opening.url
         let file = cursor.map(CursorFile.init)
         let known = try file?.read()
+        try file?.requirePlace()
         let audit = ArchiveAudit(store: opening.store, log: opening.log, keys: opening.keys)
         var bar = ProgressBar("verifying", counting: "objects")
         defer { bar.clear() }

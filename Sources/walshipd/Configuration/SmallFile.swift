@@ -1,4 +1,5 @@
 import Foundation
+import WAL
 
 /// Reads a small file whole: configuration, a password, a certificate. What it is for and where it was named go into the error.
 enum SmallFile {
@@ -20,9 +21,10 @@ enum SmallFile {
         return bytes
     }
 
-    private static func reason(_ error: any Error) -> String {
+    /// The words of the system where there are any: those of Foundation name no cause.
+    static func reason(_ error: any Error) -> String {
         let error = error as NSError
-        if let cause = error.userInfo[NSUnderlyingErrorKey] as? NSError { return cause.localizedDescription }
-        return error.localizedDescription
+        let cause = error.userInfo[NSUnderlyingErrorKey] as? NSError ?? error
+        return cause.domain == NSPOSIXErrorDomain ? ErrorText.describe(errno: Int32(cause.code)) : cause.localizedDescription
     }
 }

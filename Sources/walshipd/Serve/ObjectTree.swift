@@ -40,8 +40,9 @@ final class ObjectTree: Sendable {
         do throws(WALError) {
             lockFile = try Self.prepare(root: root, system: system)
         } catch {
-            throw CommandError(
-                .failed, "cannot keep objects in \(root): \(error); choose a directory that can be written with --root")
+            var what = "\(error)"
+            if case .notALog(_, let reason) = error { what = reason }
+            throw CommandError(.failed, "cannot keep objects in \(root): \(what); choose a directory that can be written with --root")
         }
         let leftovers: Int?
         do throws(WALError) {

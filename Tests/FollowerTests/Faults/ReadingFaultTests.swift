@@ -107,14 +107,7 @@ import WAL
     }
 
     private func records(_ directory: String) throws -> [LSN: [UInt8]] {
-        let reader = try LogReader.open(directory: directory)
-        defer { reader.close() }
-        var records: [LSN: [UInt8]] = [:]
-        for element in reader.iter() {
-            let record = try element.get()
-            records[record.lsn] = record.data
-        }
-        return records
+        Dictionary(uniqueKeysWithValues: try LogContents.records(directory).map { ($0.lsn, $0.data) })
     }
 
     @Test(arguments: [false, true]) func noReplyMakesARestoreGiveOtherOrFewerBytes(persists: Bool) async throws {

@@ -35,11 +35,21 @@ final class ShipBench: Sendable {
 
     func sync() throws -> LSN { try log.sync() }
 
+    /// Where the log begins, in its files.
+    func head() throws -> LSN { try LogContents.head(directory) }
+
     static func settings(tail: Duration? = .milliseconds(10)) -> ShipperSettings {
         var settings = ShipperSettings()
         settings.tailInterval = tail
         settings.claimSettle = .milliseconds(1)
         settings.retryDelayMax = .milliseconds(20)
+        return settings
+    }
+
+    /// More is retained than there is: nothing local goes.
+    static var keepAll: ShipperSettings {
+        var settings = settings()
+        settings.retain = 1 << 40
         return settings
     }
 
@@ -113,6 +123,26 @@ final class ShipBench: Sendable {
         }
         return try archived(contents)
     }
+}
+
+/// The code of the archive's error that `body` ends with, told by a shipper or not; nil where it succeeds. Any other error is an issue.
+func code(_ body: () async throws -> some Any) async -> ArchiveError.Code? {
+    do {
+        _ = try await body()
+        return nil
+    } catch ShipperError.archive(let error) {
+        return error.code
+    } catch let error as ArchiveError {
+        return error.code
+    } catch {
+        Issue.record("\(error)")
+        return nil
+    }
+}
+
+extension ShipperError {
+    /// What storage or an archive had to do with it; nil where that was nothing.
+    var ofArchive: ArchiveError? { if case .archive(let error) = self { error } else { nil } }
 }
 
 /// Does on a thread of its own what may block for long.

@@ -1,4 +1,3 @@
-import Foundation
 import Glibc
 import Synchronization
 
@@ -14,17 +13,15 @@ package final class CuttingRelay: Sendable {
     private let core: RelayCore
 
     package init(to server: UInt16) throws {
-        core = try RelayCore(to: server)
-        // The thread holds the core, not the relay, whose end is what ends it.
-        let core = core
-        let thread = Thread { core.acceptConnections() }
-        thread.name = "cutting-relay"
-        thread.start()
+        let core = try RelayCore(to: server)
+        self.core = core
+        // The threads hold the core, not the relay, whose end is what ends them.
+        core.connections.start { client, _ in core.serve(client) }
     }
 
-    deinit { core.stop() }
+    deinit { core.connections.stop() }
 
-    package var port: UInt16 { core.port }
+    package var port: UInt16 { core.connections.port }
     package var url: String { "http://127.0.0.1:\(port)" }
 
     /// Once clients have sent so many more bytes, on all connections together, the connection on which the last of them came is cut; so many times, counting
@@ -50,67 +47,20 @@ private final class RelayCore: Sendable {
         var cuts: [Int] = []
         var end = CuttingRelay.End.closed
         var cutCount = 0
-        /// Both sides of each connection; only its own thread closes them.
-        var connections: Set<Int32> = []
-        var isStopped = false
     }
 
-    let port: UInt16
+    let connections: ConnectionServer
     let state = Mutex(State())
     private let server: UInt16
-    private let listener: Int32
 
     init(to server: UInt16) throws {
         self.server = server
-        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-        guard listener >= 0 else { throw ServerError("socket failed: errno \(errno)") }
-        port = try Ports.bind(listener)
-        guard listen(listener, 64) == 0 else { throw ServerError("listen failed: errno \(errno)") }
+        connections = try ConnectionServer("cutting-relay")
     }
 
-    func stop() {
-        state.withLock { state in
-            state.isStopped = true
-            shutdown(listener, Int32(SHUT_RDWR))
-            for connection in state.connections { shutdown(connection, Int32(SHUT_RDWR)) }
-        }
-    }
-
-    func acceptConnections() {
-        while true {
-            // As in `FaultServerCore`: no child may inherit the connection.
-            var ready = pollfd(fd: listener, events: Int16(POLLIN), revents: 0)
-            if poll(&ready, 1, -1) < 0, errno == EINTR { continue }
-            let client = ChildProcess.spawning.withLock { _ in
-                let client = accept(listener, nil, nil)
-                if client >= 0 { _ = fcntl(client, F_SETFD, FD_CLOEXEC) }
-                return client
-            }
-            if client < 0, errno == EINTR || errno == ECONNABORTED { continue }
-            guard client >= 0 else { break }
-            guard let upstream = Ports.connect(server) else {
-                close(client)
-                continue
-            }
-            let goesOn = state.withLock { state in
-                if !state.isStopped { state.connections.formUnion([client, upstream]) }
-                return !state.isStopped
-            }
-            guard goesOn else {
-                close(client)
-                close(upstream)
-                break
-            }
-            let thread = Thread { [self] in
-                relay(client, upstream)
-                state.withLock { $0.connections.subtract([client, upstream]) }
-                close(client)
-                close(upstream)
-            }
-            thread.name = "cutting-relay"
-            thread.start()
-        }
-        close(listener)
+    func serve(_ client: Int32) {
+        guard let upstream = Ports.connect(server) else { return }
+        _ = connections.with(upstream) { relay(client, upstream) }
     }
 
     /// Until one side closes, or the cut.
@@ -123,14 +73,14 @@ private final class RelayCore: Sendable {
                 return
             }
             if sides[1].revents != 0 {
-                guard let count = receive(upstream, &buffer), send(buffer[..<count], to: client) else { return }
+                guard let count = Sockets.receive(upstream, &buffer), Sockets.send(buffer[..<count], to: client) else { return }
             }
             if sides[0].revents != 0 {
-                guard let count = receive(client, &buffer) else { return }
+                guard let count = Sockets.receive(client, &buffer) else { return }
                 let (passed, end) = pass(count)
-                guard send(buffer[..<passed], to: upstream) else { return }
+                guard Sockets.send(buffer[..<passed], to: upstream) else { return }
                 if let end {
-                    if end == .reset { reset(client, upstream) }
+                    if end == .reset { for side in [client, upstream] { Sockets.resetAtEnd(side) } }
                     return
                 }
             }
@@ -149,33 +99,5 @@ private final class RelayCore: Sendable {
             state.cutCount += 1
             return (left, state.end)
         }
-    }
-
-    /// A close(2) of a socket that lingers for no time sends RST: socket(7).
-    private func reset(_ sockets: Int32...) {
-        for socket in sockets {
-            var now = linger(l_onoff: 1, l_linger: 0)
-            setsockopt(socket, SOL_SOCKET, SO_LINGER, &now, socklen_t(MemoryLayout<linger>.size))
-        }
-    }
-
-    /// nil: that side has ended.
-    private func receive(_ socket: Int32, _ buffer: inout [UInt8]) -> Int? {
-        var count: Int
-        repeat { count = recv(socket, &buffer, buffer.count, 0) } while count < 0 && errno == EINTR
-        return count > 0 ? count : nil
-    }
-
-    private func send(_ bytes: ArraySlice<UInt8>, to socket: Int32) -> Bool {
-        var rest = bytes
-        while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { Glibc.send(socket, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
-            if count < 0 {
-                if errno == EINTR { continue }
-                return false
-            }
-            rest = rest.dropFirst(count)
-        }
-        return true
     }
 }

@@ -40,9 +40,7 @@ struct FaultConnection {
 
     private mutating func receive() -> Bool {
         var piece = [UInt8](repeating: 0, count: 65_536)
-        var count: Int
-        repeat { count = recv(descriptor, &piece, piece.count, 0) } while count < 0 && errno == EINTR
-        guard count > 0 else { return false }
+        guard let count = Sockets.receive(descriptor, &piece) else { return false }
         buffer.append(contentsOf: piece.prefix(count))
         return true
     }
@@ -54,18 +52,7 @@ struct FaultConnection {
         return send(Array((text + "\r\n").utf8) + (toHead ? [] : body))
     }
 
-    func send(_ bytes: [UInt8]) -> Bool {
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
-            if count < 0 {
-                if errno == EINTR { continue }
-                return false
-            }
-            rest = rest.dropFirst(count)
-        }
-        return true
-    }
+    func send(_ bytes: [UInt8]) -> Bool { Sockets.send(bytes[...], to: descriptor) }
 
     /// A real server's reply, with what a script does to it. Returns whether the connection goes on.
     func pass(_ reply: Upstream.Reply, _ change: Forwarding.Reply, toHead: Bool) -> Bool {
@@ -107,12 +94,6 @@ struct FaultConnection {
             return false
         }
         return send(bytes) && goesOn
-    }
-
-    /// Closing the connection resets it (SO_LINGER with no time, socket(7)).
-    func resetAtEnd() {
-        var off = linger(l_onoff: 1, l_linger: 0)
-        setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &off, socklen_t(MemoryLayout<linger>.size))
     }
 
     /// Until the client closes or the server is stopped, whatever comes meanwhile left unread.

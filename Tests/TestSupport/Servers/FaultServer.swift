@@ -1,4 +1,3 @@
-import Foundation
 import Glibc
 import Synchronization
 
@@ -68,16 +67,14 @@ package final class FaultServer: Sendable {
     }
 
     private func start() {
-        // The thread holds the core, not the server, whose end is what ends it.
+        // The threads hold the core, not the server, whose end is what ends them.
         let core = core
-        let thread = Thread { core.acceptConnections() }
-        thread.name = "fault-server"
-        thread.start()
+        core.connections.start { connection, number in core.serve(connection, number) }
     }
 
-    deinit { core.stop() }
+    deinit { stop() }
 
-    package var port: UInt16 { core.port }
+    package var port: UInt16 { core.connections.port }
     package var url: String { "http://127.0.0.1:\(port)" }
     /// What `.store` keeps.
     package var store: FaultStore { core.store }
@@ -85,9 +82,9 @@ package final class FaultServer: Sendable {
     package var requests: [Request] { core.state.withLock { $0.requests } }
     /// What was answered, by the number of the request; nothing where no status of the script's or the store's went out.
     package var statuses: [Int: Int] { core.state.withLock { $0.statuses } }
-    package var connectionCount: Int { core.state.withLock { $0.connectionCount } }
+    package var connectionCount: Int { core.connections.acceptedCount }
     /// Connections that are open now.
-    package var openConnectionCount: Int { core.state.withLock { $0.connections.count } }
+    package var openConnectionCount: Int { core.connections.openCount }
     /// What the real server behind has confirmed.
     package var ledger: WriteLedger {
         guard let upstream = core.upstream else { preconditionFailure("there is no server behind") }
@@ -99,7 +96,7 @@ package final class FaultServer: Sendable {
     /// A request that was answered otherwise is done to what `.store` keeps, as one that comes late.
     package func deliver(_ request: Request) { _ = store.answer(request) }
     /// Ends all connections and refuses new ones.
-    package func stop() { core.stop() }
+    package func stop() { core.connections.stop() }
 }
 
 /// What the threads of a `FaultServer` share.
@@ -107,13 +104,9 @@ final class FaultServerCore: Sendable {
     struct State {
         var requests: [FaultServer.Request] = []
         var statuses: [Int: Int] = [:]
-        /// Only the thread of a connection closes it, after taking it out here.
-        var connections: Set<Int32> = []
-        var connectionCount = 0
-        var isStopped = false
     }
 
-    let port: UInt16
+    let connections: ConnectionServer
     let store: FaultStore
     /// The real server behind, if there is one.
     let upstream: Upstream?
@@ -121,7 +114,6 @@ final class FaultServerCore: Sendable {
     private let script: @Sendable (FaultServer.Request) -> FaultServer.Reply
     /// Bytes of a body after which nothing is read any more.
     private let readsBodyUpTo: Int
-    private let listener: Int32
 
     init(
         store: FaultStore, upstream: Upstream?, readsBodyUpTo: Int,
@@ -131,54 +123,10 @@ final class FaultServerCore: Sendable {
         self.upstream = upstream
         self.script = script
         self.readsBodyUpTo = readsBodyUpTo
-        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-        guard listener >= 0 else { throw ServerError("socket failed: errno \(errno)") }
-        port = try Ports.bind(listener)
-        guard listen(listener, 128) == 0 else { throw ServerError("listen failed: errno \(errno)") }
+        connections = try ConnectionServer("fault-server")
     }
 
-    func stop() {
-        state.withLock { state in
-            state.isStopped = true
-            shutdown(listener, Int32(SHUT_RDWR))
-            for connection in state.connections { shutdown(connection, Int32(SHUT_RDWR)) }
-        }
-    }
-
-    func acceptConnections() {
-        while true {
-            var ready = pollfd(fd: listener, events: Int16(POLLIN), revents: 0)
-            if poll(&ready, 1, -1) < 0, errno == EINTR { continue }
-            // No child may come into being before the mark is set: it would keep the connection open.
-            let connection = ChildProcess.spawning.withLock { _ in
-                let connection = accept(listener, nil, nil)
-                if connection >= 0 { _ = fcntl(connection, F_SETFD, FD_CLOEXEC) }
-                return connection
-            }
-            if connection < 0, errno == EINTR || errno == ECONNABORTED { continue }
-            guard connection >= 0 else { break }
-            let number: Int? = state.withLock { state in
-                guard !state.isStopped else { return nil }
-                state.connections.insert(connection)
-                state.connectionCount += 1
-                return state.connectionCount - 1
-            }
-            guard let number else {
-                close(connection)
-                break
-            }
-            let thread = Thread { [self] in
-                serve(connection, number)
-                state.withLock { _ = $0.connections.remove(connection) }
-                close(connection)
-            }
-            thread.name = "fault-server"
-            thread.start()
-        }
-        close(listener)
-    }
-
-    private func serve(_ connection: Int32, _ number: Int) {
+    func serve(_ connection: Int32, _ number: Int) {
         var reader = FaultConnection(descriptor: connection)
         while var request = reader.readRequest(bodyUpTo: readsBodyUpTo) {
             request.connection = number
@@ -258,7 +206,7 @@ final class FaultServerCore: Sendable {
         case .instead(let status, let headers):
             return connection.respond(status, headers, [], toHead: request.method == "HEAD")
         case .reset:
-            connection.resetAtEnd()
+            Sockets.resetAtEnd(connection.descriptor)
             return false
         case .stalled:
             connection.waitForEnd()

@@ -68,12 +68,7 @@ final class Upstream: Sendable {
         guard connection.send(head + request.body.prefix(cutAfter ?? .max)), cutAfter == nil else { return nil }
         var answer: [UInt8] = []
         var piece = [UInt8](repeating: 0, count: 65_536)
-        while true {
-            let count = recv(descriptor, &piece, piece.count, 0)
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { break }
-            answer += piece[..<count]
-        }
+        while let count = Sockets.receive(descriptor, &piece) { answer += piece[..<count] }
         return Upstream.parse(answer, toHead: request.method == "HEAD")
     }
 

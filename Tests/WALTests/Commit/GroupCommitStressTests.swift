@@ -6,39 +6,26 @@ import TestSupport
 /// Many threads and tasks that commit, cancel and meet failures: everybody is told, once, and never too early.
 @Suite(.serialized) struct GroupCommitStressTests {
     /// A store in memory whose segments' flushes may be made to fail, and which counts them.
-    private final class CountingStore: LogStore {
-        let base = MemoryStore(segmentSize: 1 << 22)
+    private final class CountingStore: StandInStore {
+        let base: any LogStore = MemoryStore(segmentSize: 1 << 22)
         let flushes = Atomic(0)
         let failsAt = Atomic(Int.max)
         let noted = Atomic<UInt64>(0)
 
-        func open(_ configuration: LogConfiguration) throws(WALError) -> StoreOpening { try base.open(configuration) }
         func makeSegment(_ index: UInt64) throws(WALError) -> any LogSegment { Segment(try base.makeSegment(index), self) }
-        func discardSegments(from index: UInt64) { base.discardSegments(from: index) }
-        func makeReader() -> any LogBytesReader { base.makeReader() }
-        func noteDurable(_ durable: LSN, written: LSN) {
+        func prepareSegment(_ index: UInt64) throws(WALError) -> (any LogSegment)? { try makeSegment(index) }
+        func noteDurable(_ durable: LSN, written: LSN) throws(WALError) {
             noted.store(durable.rawValue, ordering: .releasing)
-            base.noteDurable(durable, written: written)
+            try base.noteDurable(durable, written: written)
         }
-        func noteIdle() {}
-        func noteStopped() {}
-        var headLSN: LSN { base.headLSN }
-        func truncateBefore(_ lsn: LSN, durable: LSN) throws(WALError) -> LSN { try base.truncateBefore(lsn, durable: durable) }
-        func truncateAfter(_ kept: Range<LSN>, letGo: () throws(WALError) -> Void) throws(WALError) -> StoreTruncation {
-            try base.truncateAfter(kept, letGo: letGo)
-        }
-        func pin(_ name: String, at lsn: LSN, durable: LSN) throws(WALError) { try base.pin(name, at: lsn, durable: durable) }
-        func unpin(_ name: String) { base.unpin(name) }
-        func close(durable: LSN, clean: Bool) { base.close(durable: durable, clean: clean) }
 
-        private final class Segment: LogSegment {
+        private final class Segment: StandInSegment {
             let inner: any LogSegment
             let store: CountingStore
             init(_ inner: any LogSegment, _ store: CountingStore) {
                 self.inner = inner
                 self.store = store
             }
-            var base: UnsafeMutableRawPointer { inner.base }
             func flush() throws(WALError) {
                 if store.flushes.add(1, ordering: .relaxed).newValue >= store.failsAt.load(ordering: .relaxed) {
                     throw .io(operation: "fdatasync", path: "test", errno: 5)
@@ -46,8 +33,6 @@ import TestSupport
                 // As long as a fast disk takes: groups form.
                 LinuxTimeSource().sleep(nanoseconds: 20_000)
             }
-            func noteFirstFrame(_ lsn: LSN?) throws(WALError) { try inner.noteFirstFrame(lsn) }
-            func release() throws(WALError) { try inner.release() }
         }
     }
 

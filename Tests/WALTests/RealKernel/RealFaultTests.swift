@@ -11,7 +11,7 @@ import WAL
     /// mounted anew, all works.
     ///
     /// With a journal, because ext4 without one (Linux 6.18) lets fdatasync say Ok for preallocated blocks that it could not write: docs/durability.md.
-    @Test(.enabled(if: Mounts.canLoop, Mounts.loopReason))
+    @Test(.enabled(if: Mounts.canLoop, "\(Mounts.loopReason)"))
     func aWriteBackThatFailsAndThenSucceedsAcknowledgesNothingThatIsNotThere() async throws {
         try await withTemporaryDirectory { directory async throws in
             let driver = try Driver(
@@ -63,7 +63,7 @@ import WAL
     }
 
     /// Power is lost: what the device has is copied after each acknowledgement, and a log opened on the copy holds all of it.
-    @Test(.enabled(if: Mounts.canLoop, Mounts.loopReason))
+    @Test(.enabled(if: Mounts.canLoop, "\(Mounts.loopReason)"))
     func whatWasAcknowledgedIsOnTheImage() async throws {
         try await withTemporaryDirectory { directory async throws in
             let driver = try Driver(
@@ -94,7 +94,7 @@ import WAL
 
     /// ext4 meets an error of its own and becomes read-only under a writer (`remount,abort` has it do that; `remount,ro` is refused while a file is open for
     /// writing): the mappings stay, nothing traps, and the next flush says so. After fsck and a new mount everything that was acknowledged is there.
-    @Test(.enabled(if: Mounts.canLoop, Mounts.loopReason))
+    @Test(.enabled(if: Mounts.canLoop, "\(Mounts.loopReason)"))
     func aFileSystemThatBecomesReadOnlyStopsTheWriterAndKeepsWhatWasAcknowledged() async throws {
         try await withTemporaryDirectory { directory async throws in
             let driver = try Driver(
@@ -168,7 +168,7 @@ import WAL
 
     // MARK: Nothing left
 
-    @Test(.enabled(if: Mounts.arePossible, Mounts.reason), arguments: ["size=8m size=32m", "size=64m,nr_inodes=20 size=64m,nr_inodes=400"])
+    @Test(.enabled(if: Mounts.arePossible, "\(Mounts.reason)"), arguments: ["size=8m size=32m", "size=64m,nr_inodes=20 size=64m,nr_inodes=400"])
     func aFullFileSystemIsAnErrorOfOneAppendAndTheLogGoesOnWhenThereIsSpace(_ sizes: String) async throws {
         let (small, large) = (sizes.split(separator: " ")[0], sizes.split(separator: " ")[1])
         try await withTemporaryDirectory { directory async throws in

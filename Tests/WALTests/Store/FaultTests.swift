@@ -295,40 +295,27 @@ import TestSupport
 }
 
 /// A store in memory whose segments let a rival try its luck while they are released.
-private final class WatchfulStore: LogStore {
-    let base = MemoryStore(segmentSize: 4096)
+private final class WatchfulStore: StandInStore {
+    let base: any LogStore = MemoryStore(segmentSize: 4096)
     let releases = Mutex<[Bool]>([])
     let threads = Mutex<[NamedThread]>([])
     let whileReleasing = Mutex<(@Sendable () -> (Bool, NamedThread?))?>(nil)
 
-    func open(_ configuration: LogConfiguration) throws(WALError) -> StoreOpening { try base.open(configuration) }
     func makeSegment(_ index: UInt64) throws(WALError) -> any LogSegment { Segment(try base.makeSegment(index), self) }
-    func discardSegments(from index: UInt64) { base.discardSegments(from: index) }
-    func makeReader() -> any LogBytesReader { base.makeReader() }
-    func noteDurable(_ durable: LSN, written: LSN) { base.noteDurable(durable, written: written) }
-    func noteIdle() {}
-    func noteStopped() {}
-    var headLSN: LSN { base.headLSN }
-    func truncateBefore(_ lsn: LSN, durable: LSN) throws(WALError) -> LSN { try base.truncateBefore(lsn, durable: durable) }
+    func prepareSegment(_ index: UInt64) throws(WALError) -> (any LogSegment)? { try makeSegment(index) }
     func truncateAfter(_ kept: Range<LSN>, letGo: () throws(WALError) -> Void) throws(WALError) -> StoreTruncation {
         var result = try base.truncateAfter(kept, letGo: letGo)
         result.lastSegment = result.lastSegment.map { Segment($0, self) }
         return result
     }
-    func pin(_ name: String, at lsn: LSN, durable: LSN) throws(WALError) { try base.pin(name, at: lsn, durable: durable) }
-    func unpin(_ name: String) { base.unpin(name) }
-    func close(durable: LSN, clean: Bool) { base.close(durable: durable, clean: clean) }
 
-    private final class Segment: LogSegment {
+    private final class Segment: StandInSegment {
         let inner: any LogSegment
         let store: WatchfulStore
         init(_ inner: any LogSegment, _ store: WatchfulStore) {
             self.inner = inner
             self.store = store
         }
-        var base: UnsafeMutableRawPointer { unsafe inner.base }
-        func flush() throws(WALError) { try inner.flush() }
-        func noteFirstFrame(_ lsn: LSN?) throws(WALError) { try inner.noteFirstFrame(lsn) }
         func release() throws(WALError) {
             if let look = store.whileReleasing.withLock({ $0 }) {
                 let (cameIn, thread) = look()

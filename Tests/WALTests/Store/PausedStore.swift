@@ -1,11 +1,12 @@
 import Synchronization
+import Testing
 @testable import WAL
 
 /// A store that stops in the middle of a call until it is told to go on, and fails it then if it is told to.
-final class PausedStore: LogStore {
+final class PausedStore: StandInStore {
     enum Place { case truncateAfter, close }
 
-    private let base: any LogStore
+    let base: any LogStore
     private let place: Place
     private let error: WALError?
     private let hasArrived = Parker()
@@ -17,14 +18,17 @@ final class PausedStore: LogStore {
         self.error = error
     }
 
+    /// How long one waits for the other before the test has failed.
+    private static let patience: UInt64 = 60_000_000_000
+
     /// Returns when the call has come to its middle.
-    func waitForCall() { hasArrived.park() }
+    func waitForCall() { #expect(hasArrived.park(nanoseconds: PausedStore.patience), "the call never came to its middle") }
     func goOn() { mayGoOn.unpark() }
 
     private func pause(_ here: Place) throws(WALError) {
         guard here == place else { return }
         hasArrived.unpark()
-        mayGoOn.park()
+        guard mayGoOn.park(nanoseconds: PausedStore.patience) else { throw .io(operation: "wait", path: "test", errno: 110) }
         if let error { throw error }
     }
 
@@ -38,18 +42,6 @@ final class PausedStore: LogStore {
         defer { try? base.close(durable: durable, clean: clean) }
         try pause(.close)
     }
-
-    func open(_ configuration: LogConfiguration) throws(WALError) -> StoreOpening { try base.open(configuration) }
-    func makeSegment(_ index: UInt64) throws(WALError) -> any LogSegment { try base.makeSegment(index) }
-    func discardSegments(from index: UInt64) throws(WALError) { try base.discardSegments(from: index) }
-    func makeReader() -> any LogBytesReader { base.makeReader() }
-    func noteDurable(_ durable: LSN, written: LSN) throws(WALError) { try base.noteDurable(durable, written: written) }
-    func noteIdle() throws(WALError) { try base.noteIdle() }
-    func noteStopped() { base.noteStopped() }
-    var headLSN: LSN { base.headLSN }
-    func truncateBefore(_ lsn: LSN, durable: LSN) throws(WALError) -> LSN { try base.truncateBefore(lsn, durable: durable) }
-    func pin(_ name: String, at lsn: LSN, durable: LSN) throws(WALError) { try base.pin(name, at: lsn, durable: durable) }
-    func unpin(_ name: String) throws(WALError) { try base.unpin(name) }
 }
 
 /// What several threads have done, in order.

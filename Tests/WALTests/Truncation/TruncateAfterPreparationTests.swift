@@ -107,8 +107,8 @@ import TestSupport
 }
 
 /// A store that stops in the middle of preparing a segment until it is told to go on, or until its end is cut off.
-private final class HesitantStore: LogStore {
-    private let base: SegmentedStore
+private final class HesitantStore: StandInStore {
+    let base: any LogStore
     /// The segment that it stops at.
     let hesitates = Mutex<UInt64?>(nil)
     let begun = Parker()
@@ -147,17 +147,4 @@ private final class HesitantStore: LogStore {
         }
         return result
     }
-
-    func open(_ configuration: LogConfiguration) throws(WALError) -> StoreOpening { try base.open(configuration) }
-    func makeSegment(_ index: UInt64) throws(WALError) -> any LogSegment { try base.makeSegment(index) }
-    func discardSegments(from index: UInt64) throws(WALError) { try base.discardSegments(from: index) }
-    func makeReader() -> any LogBytesReader { base.makeReader() }
-    func noteDurable(_ durable: LSN, written: LSN) throws(WALError) { try base.noteDurable(durable, written: written) }
-    func noteIdle() throws(WALError) { try base.noteIdle() }
-    func noteStopped() { base.noteStopped() }
-    var headLSN: LSN { base.headLSN }
-    func truncateBefore(_ lsn: LSN, durable: LSN) throws(WALError) -> LSN { try base.truncateBefore(lsn, durable: durable) }
-    func pin(_ name: String, at lsn: LSN, durable: LSN) throws(WALError) { try base.pin(name, at: lsn, durable: durable) }
-    func unpin(_ name: String) throws(WALError) { try base.unpin(name) }
-    func close(durable: LSN, clean: Bool) throws(WALError) { try base.close(durable: durable, clean: clean) }
 }

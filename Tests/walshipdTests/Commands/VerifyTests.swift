@@ -53,6 +53,25 @@ import WAL
         }
     }
 
+    @Test func scriptsAreGivenOneObject() async throws {
+        try await withTemporaryDirectory { scratch async throws in
+            func verify(_ log: String) async throws -> (code: Int32?, object: [String: Any]) {
+                let ended = try await CommandProcess.run(["verify", "--log", log, "--json"], in: scratch)
+                #expect(ended.lines.count == 1)
+                return (ended.code, try #require(try JSONSerialization.jsonObject(with: Data(ended.bytes)) as? [String: Any]))
+            }
+            let log = try await makeLog(scratch)
+            let whole = try await verify(log)
+            #expect(whole.code == 0 && whole.object["ok"] as? Bool == true && whole.object["durable_lsn"] as? String == "40932")
+            #expect(whole.object["records"] as? Int == 379 && (whole.object["findings"] as? [Any])?.isEmpty == true)
+            try change("\(log)/\(segment(1))", at: 500)
+            let damaged = try await verify(log)
+            let finding = try #require((damaged.object["findings"] as? [[String: Any]])?.first)
+            #expect(damaged.code == 3 && damaged.object["ok"] as? Bool == false && damaged.object["damaged"] as? Int == 1)
+            #expect(finding["kind"] as? String == "damage" && finding["lsn"] as? String == "4536" && finding["path"] as? String == "\(log)/\(segment(1))", "\(finding)")
+        }
+    }
+
     @Test func everyDamagedRecordIsNamedAndCatPrintsWhatComesBeforeTheFirst() async throws {
         try await withTemporaryDirectory { scratch async throws in
             let log = try await makeLog(scratch)

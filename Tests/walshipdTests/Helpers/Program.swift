@@ -1,37 +1,17 @@
 import Foundation
-import Synchronization
+import TestSupport
 
-/// A child process with its output in files. Killed at the latest when the object goes.
+/// A child process as many tests want it: run to its end, its exit code and all of its output together. Killed at the latest when the object goes.
 final class Program: Sendable {
-    private let process: Process
-    private let output: String
-    private let error: String
+    private let process: ChildProcess
 
-    /// Starts `executable`, found in PATH if it has no slash. `directory` takes the files for its output.
+    /// Starts `executable`, found in PATH if it has no slash. `directory` takes a directory of its own for its output.
     init(_ executable: String, _ arguments: [String], in directory: String, environment: [String: String] = [:]) throws {
-        let name = UUID().uuidString
-        output = "\(directory)/\(name).out"
-        error = "\(directory)/\(name).err"
-        process = Process()
-        if executable.contains("/") {
-            process.executableURL = URL(filePath: executable)
-            process.arguments = arguments
-        } else {
-            process.executableURL = URL(filePath: "/usr/bin/env")
-            process.arguments = [executable] + arguments
-        }
-        var all = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("WALSHIPD_") }
-        all.merge(environment) { _, new in new }
-        all["SWIFT_BACKTRACE"] = "enable=no"
-        process.environment = all
-        for path in [output, error] { try Data().write(to: URL(filePath: path)) }
-        process.standardInput = FileHandle.nullDevice
-        process.standardOutput = try FileHandle(forWritingTo: URL(filePath: output))
-        process.standardError = try FileHandle(forWritingTo: URL(filePath: error))
-        try process.run()
+        let own = "\(directory)/\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: own, withIntermediateDirectories: false)
+        process = try ChildProcess(
+            executable, arguments, in: own, environment: environment.merging(["SWIFT_BACKTRACE": "enable=no"]) { given, _ in given })
     }
-
-    deinit { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
 
     /// The program under test, which the build puts beside the tests.
     static var walshipd: String {
@@ -39,22 +19,27 @@ final class Program: Sendable {
     }
 
     var isRunning: Bool { process.isRunning }
-    func signal(_ number: Int32) { kill(process.processIdentifier, number) }
+    func signal(_ number: Int32) { process.signal(number) }
 
-    func standardOutput() throws -> String { try String(contentsOfFile: output, encoding: .utf8) }
-    func standardError() throws -> String { try String(contentsOfFile: error, encoding: .utf8) }
+    /// What it has written so far.
+    var standardOutput: String { process.standardOutput }
+    var standardError: String { process.standardError }
 
     struct Ended: Equatable {
+        /// The number of the signal where one ended it.
         var code: Int32
         var output: String
         var error: String
     }
-    struct StillRunning: Error {}
 
     /// Waits for the end.
     func ended(seconds: Double = 60) async throws -> Ended {
-        guard try await wait(seconds: seconds, until: { !isRunning }) else { throw StillRunning() }
-        return Ended(code: process.terminationStatus, output: try standardOutput(), error: try standardError())
+        let code =
+            switch try await process.waitForExit(within: .seconds(seconds)) {
+            case .exited(let code): code
+            case .signalled(let signal): signal
+            }
+        return Ended(code: code, output: standardOutput, error: standardError)
     }
 
     static func run(

@@ -14,10 +14,10 @@ final class ServeProcess: Sendable {
         let command = wrapper + [Program.walshipd, "serve", "--root", root, "--listen", "127.0.0.1:0"] + options
         let program = try Program(command[0], Array(command.dropFirst()), in: directory)
         self.program = program
-        guard try await wait(until: { try program.standardOutput().hasSuffix("\n") || !program.isRunning }),
-            let line = try program.standardOutput().split(separator: "\n").first,
+        guard try await wait(until: { program.standardOutput.hasSuffix("\n") || !program.isRunning }),
+            let line = program.standardOutput.split(separator: "\n").first,
             line.hasPrefix("listening on http://127.0.0.1:")
-        else { throw NotListening(error: try program.standardError()) }
+        else { throw NotListening(error: program.standardError) }
         url = String(line.dropFirst("listening on ".count))
     }
 

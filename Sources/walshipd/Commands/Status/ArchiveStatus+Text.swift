@@ -1,6 +1,5 @@
 import Archive
 import Follower
-import Foundation
 import WAL
 
 extension ArchiveStatus {
@@ -43,7 +42,7 @@ extension ArchiveStatus {
         add("first record", firstRecord.map { "\($0)" } ?? "none")
         add("archived", archived.map { "at least up to \($0)" } ?? "nothing yet")
         add("end", end?.words)
-        add("pruned", floor.map { "below LSN \($0.lsn), \(Self.time($0.time))" })
+        add("pruned", floor.map { "below LSN \($0.lsn), \(InstantText.format($0.time))" })
         add("encryption", encryption.map { "aes-256-gcm from LSN \($0.from) on, begun with key \($0.keyID)" } ?? "off")
         if lists == false { add("store", "cannot list: gaps are found only by reading") }
         add("capabilities", capabilities?.words.joined(separator: ", "))
@@ -59,11 +58,6 @@ extension ArchiveStatus {
             lines += TextTable.aligned([["gap from", "to", "epoch", "at", "in the way", "reason"]] + gaps.map(\.row))
         }
         return lines.joined(separator: "\n")
-    }
-
-    /// As RFC 3339 writes a time, to the second.
-    fileprivate static func time(_ nanoseconds: UInt64) -> String {
-        Date(timeIntervalSince1970: Double(nanoseconds / 1_000_000_000)).formatted(.iso8601)
     }
 }
 
@@ -121,7 +115,7 @@ extension EpochStatus {
         let to = state == .current ? end?.lsn : successorStart ?? head?.archived
         func word(_ lsn: LSN?, else other: String) -> String { lsn.map { "\($0)" } ?? other }
         var row = ["\(number)", "?", "?", "?"]
-        if let claim { row = ["\(number)", "\(claim.epoch.id)", claim.hostName, ArchiveStatus.time(claim.time)] }
+        if let claim { row = ["\(number)", "\(claim.epoch.id)", claim.hostName, InstantText.format(claim.time)] }
         row += [word(fork, else: "-"), word(start, else: "-"), start == nil ? "-" : word(to, else: "?"), state.words]
         return row
     }
@@ -149,7 +143,7 @@ extension ArchiveStatus.Gap {
     }
 
     fileprivate var row: [String] {
-        ["\(document.start)", "\(document.end)", "\(epoch.number)", ArchiveStatus.time(document.time), isOnLine ? "yes" : "no", document.reason]
+        ["\(document.start)", "\(document.end)", "\(epoch.number)", InstantText.format(document.time), isOnLine ? "yes" : "no", document.reason]
     }
 }
 

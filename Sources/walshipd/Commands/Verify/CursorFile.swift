@@ -12,12 +12,14 @@ struct CursorFile {
 
     /// Nil where there is none.
     func read() throws -> CursorDocument? {
-        guard FileManager.default.fileExists(atPath: path) else { return nil }
+        var isDirectory: ObjCBool = false
+        guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else { return nil }
+        if isDirectory.boolValue { throw CommandError(.usage, "the cursor file \(path) is a directory; name a file in it") }
         let data: Data?
         do {
             data = try FileHandle(forReadingFrom: URL(filePath: path)).read(upToCount: CursorDocument.sizeMax + 1)
         } catch {
-            throw CommandError(.usage, "the cursor file \(path) cannot be read: \(error.localizedDescription)")
+            throw CommandError(.usage, "the cursor file \(path) cannot be read: \(SmallFile.reason(error))")
         }
         do throws(ArchiveError) {
             return try CursorDocument(decoding: Array(data ?? Data()), key: Self.key)
@@ -26,12 +28,20 @@ struct CursorFile {
         }
     }
 
+    /// Before an archive is read for hours: that what is found can be kept. Throws where the file's directory is missing or cannot be written.
+    func requirePlace() throws {
+        let directory = URL(filePath: path).deletingLastPathComponent().path
+        guard FileManager.default.isWritableFile(atPath: directory) else {
+            throw CommandError(.usage, "the cursor file \(path) cannot be written: there is no directory \(directory), or no right to write there")
+        }
+    }
+
     func write(_ cursor: CursorDocument) throws {
         let bytes = try cursor.encoded(for: Self.key)
         do {
             try Data(bytes).write(to: URL(filePath: path), options: .atomic)
         } catch {
-            throw CommandError(.failed, "the cursor file \(path) cannot be written: \(error.localizedDescription); the archive is as said before")
+            throw CommandError(.failed, "the cursor file \(path) cannot be written: \(SmallFile.reason(error)); what was read of the archive is read again next time")
         }
     }
 }

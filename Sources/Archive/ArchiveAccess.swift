@@ -1,15 +1,20 @@
-import Archive
-import WAL
+package import WAL
 
 /// Fetches from a store, with patience: what can be tried again is, until patience ends. Safe from any task.
-struct ArchiveAccess: Sendable {
-    let store: any ObjectStore
-    let layout: Layout
+package struct ArchiveAccess: Sendable {
+    package let store: any ObjectStore
+    package let layout: Layout
     /// Makes the patience of one request.
-    let patience: @Sendable () -> any RetryWait
+    package let patience: @Sendable () -> any RetryWait
+
+    package init(store: any ObjectStore, layout: Layout, patience: @escaping @Sendable () -> any RetryWait) {
+        self.store = store
+        self.layout = layout
+        self.patience = patience
+    }
 
     /// The bytes at `key`, or nil where the store says that nothing is there.
-    func bytes(_ key: ObjectKey, range: Range<UInt64>? = nil, limit: Int) async throws(ArchiveError) -> [UInt8]? {
+    package func bytes(_ key: ObjectKey, range: Range<UInt64>? = nil, limit: Int) async throws(ArchiveError) -> [UInt8]? {
         try await retrying { () throws(ArchiveError) in
             do throws(ArchiveError) {
                 return try await store.get(key, range: range, limit: limit)
@@ -20,11 +25,11 @@ struct ArchiveAccess: Sendable {
     }
 
     /// Whether anything is at `key`.
-    func isThere(_ key: ObjectKey) async throws(ArchiveError) -> Bool {
+    package func isThere(_ key: ObjectKey) async throws(ArchiveError) -> Bool {
         try await retrying { () throws(ArchiveError) in try await store.head(key) != nil }
     }
 
-    func document<Document: ArchiveDocument>(_ type: Document.Type, _ key: ObjectKey) async throws(ArchiveError) -> Document? {
+    package func document<Document: ArchiveDocument>(_ type: Document.Type, _ key: ObjectKey) async throws(ArchiveError) -> Document? {
         try await readingAgain { () throws(ArchiveError) in
             guard let bytes = try await bytes(key, limit: Document.sizeMax) else { return nil }
             return try Document(decoding: bytes, key: key)
@@ -33,7 +38,7 @@ struct ArchiveAccess: Sendable {
 
     /// The head document of an epoch, or nil where there is none. It is a hint that is written over again and again: one that was cut short
     /// or cannot be understood is as good as none.
-    func head(_ epoch: EpochName) async throws(ArchiveError) -> HeadDocument? {
+    package func head(_ epoch: EpochName) async throws(ArchiveError) -> HeadDocument? {
         do throws(ArchiveError) {
             return try await document(HeadDocument.self, layout.head(epoch))
         } catch where error.code == .damaged || error.code == .invalid {
@@ -42,7 +47,7 @@ struct ArchiveAccess: Sendable {
     }
 
     /// The keys below `prefix`, or nil where the store cannot list.
-    func list(_ prefix: ObjectKey) async throws(ArchiveError) -> [ObjectKey]? {
+    package func list(_ prefix: ObjectKey) async throws(ArchiveError) -> [ObjectKey]? {
         try await retrying { () throws(ArchiveError) in
             do throws(ArchiveError) {
                 return try await readingAgain { () throws(ArchiveError) in try await store.list(prefix) }
@@ -57,12 +62,12 @@ struct ArchiveAccess: Sendable {
     }
 
     /// Bytes of what lies at `key`; nil where nothing does.
-    func size(_ key: ObjectKey) async throws(ArchiveError) -> UInt64? {
+    package func size(_ key: ObjectKey) async throws(ArchiveError) -> UInt64? {
         try await retrying { () throws(ArchiveError) in try await store.head(key)?.size }
     }
 
     /// What the object at `key` says about itself, from its first bytes alone; nil where nothing is there. Whether the rest is there and sound is not looked at.
-    func metadata(_ key: ObjectKey, start: LSN) async throws(ArchiveError) -> ObjectMetadata? {
+    package func metadata(_ key: ObjectKey, start: LSN) async throws(ArchiveError) -> ObjectMetadata? {
         var size = ObjectDecoder.prefixSize
         while true {
             guard let prefix = try await bytes(key, range: 0..<UInt64(size), limit: ArchiveLimits.objectSizeMax) else { return nil }
@@ -75,12 +80,12 @@ struct ArchiveAccess: Sendable {
 
     /// Stores a document that is written once. One that is there already must say the same: then it is ours, from an attempt whose
     /// reply was lost or that a crash interrupted. Throws `.diverged` where it says something else.
-    func create<Document: ArchiveDocument>(_ document: Document, _ key: ObjectKey) async throws(ArchiveError) {
+    package func create<Document: ArchiveDocument>(_ document: Document, _ key: ObjectKey) async throws(ArchiveError) {
         try await create(document, try document.encoded(for: key), key)
     }
 
     /// The same with the document's bytes as they stand elsewhere, fields that we do not know included.
-    func create<Document: ArchiveDocument>(_ document: Document, _ bytes: [UInt8], _ key: ObjectKey) async throws(ArchiveError) {
+    package func create<Document: ArchiveDocument>(_ document: Document, _ bytes: [UInt8], _ key: ObjectKey) async throws(ArchiveError) {
         try await retrying { () throws(ArchiveError) in
             if try await store.create(key, bytes) == .created { return }
             guard let found = try await store.get(key, range: nil, limit: Document.sizeMax) as [UInt8]? else { return }
@@ -99,7 +104,7 @@ struct ArchiveAccess: Sendable {
     }
 
     /// Stores bytes that are no document where nothing is, or the same.
-    func createAsItIs(_ bytes: [UInt8], _ key: ObjectKey) async throws(ArchiveError) {
+    package func createAsItIs(_ bytes: [UInt8], _ key: ObjectKey) async throws(ArchiveError) {
         try await retrying { () throws(ArchiveError) in
             if try await store.create(key, bytes) == .created { return }
             guard try await self.bytes(key, limit: ArchiveLimits.documentSizeMax) == bytes else {
@@ -109,21 +114,26 @@ struct ArchiveAccess: Sendable {
     }
 
     /// Finds out what the store can do, which decides how what it confirms is looked at again.
-    func probe() async throws(ArchiveError) -> StoreCapabilities {
+    package func probe() async throws(ArchiveError) -> StoreCapabilities {
         try await retrying { () throws(ArchiveError) in try await store.probe(prefix: layout.probe) }
     }
 
-    func replace<Document: ArchiveDocument>(_ document: Document, _ key: ObjectKey) async throws(ArchiveError) {
+    package func replace<Document: ArchiveDocument>(_ document: Document, _ key: ObjectKey) async throws(ArchiveError) {
         let bytes = try document.encoded(for: key)
         try await retrying { () throws(ArchiveError) in try await store.replace(key, bytes) }
     }
 
-    func replace(bytes: [UInt8], _ key: ObjectKey) async throws(ArchiveError) {
+    /// Removes what lies at `key`; nothing is as good.
+    package func delete(_ key: ObjectKey) async throws(ArchiveError) {
+        try await retrying { () throws(ArchiveError) in try await store.delete(key) }
+    }
+
+    package func replace(bytes: [UInt8], _ key: ObjectKey) async throws(ArchiveError) {
         try await retrying { () throws(ArchiveError) in try await store.replace(key, bytes) }
     }
 
     /// Stores `bytes` where nothing is; false where something else is.
-    func create(bytes: [UInt8], _ key: ObjectKey) async throws(ArchiveError) -> Bool {
+    package func create(bytes: [UInt8], _ key: ObjectKey) async throws(ArchiveError) -> Bool {
         try await retrying { () throws(ArchiveError) in
             if try await store.create(key, bytes) == .created { return true }
             // Perhaps ours, from an attempt whose reply was lost.
@@ -131,7 +141,7 @@ struct ArchiveAccess: Sendable {
         }
     }
 
-    /// Every request made here can be repeated: it reads, or what it writes is the same each time.
+    /// Every request made here can be repeated: it reads, deletes, or writes the same each time.
     private func retrying<T>(_ attempt: () async throws(ArchiveError) -> T) async throws(ArchiveError) -> T {
         try await withPatience(patience(), attempt)
     }
