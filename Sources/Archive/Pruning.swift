@@ -139,7 +139,7 @@ public struct Pruning: Sendable {
         var best: Boundary?
         while limit.map({ walk.position <= $0 }) ?? true {
             if case .before(let lsn) = request, walk.position > lsn { break }
-            guard let (object, key) = try await object(at: walk.position, begin, withTails: limit.map { walk.position < $0 } ?? true) else {
+            guard let (object, key) = try await object(at: walk.position, begin, limit, request) else {
                 // A gap leads on to where the next object begins.
                 if let (end, key) = try await gap(at: walk.position), end > walk.position {
                     walk.met.append(key)
@@ -193,8 +193,8 @@ public struct Pruning: Sendable {
         }
     }
 
-    /// The greatest place below `end` where a record begins behind the end of a record or batch in the object; nil where there is none, and where it is encrypted with a
-    /// key that is not at hand.
+    /// The greatest place below `end` where a record begins behind the end of a record or batch in the object; nil where there is none, where it is encrypted with a key that
+    /// is not at hand, and where it is damaged: no log is to begin there.
     private func batchEnd(in object: ObjectMetadata, _ key: ObjectKey, below end: LSN) async throws(ArchiveError) -> LSN? {
         guard let records = object.records, records.first < end, let epochs = EpochTable(object.ancestry) else { return nil }
         let raw: [UInt8]
@@ -205,7 +205,7 @@ public struct Pruning: Sendable {
             }
             guard let read else { return nil }
             raw = read
-        } catch where error.code == .keyMissing {
+        } catch where error.code == .keyMissing || error.code == .damaged {
             return nil
         }
         var frames = FrameAssembler(logID: object.logID, epochs: epochs, start: records.first)
@@ -215,13 +215,23 @@ public struct Pruning: Sendable {
             while try frames.next() != nil, frames.position < end, frames.position <= records.last {
                 if frames.isBetweenBatches { found = frames.position }
             }
+            return found
         } catch {
-            throw ArchiveError(.damaged, "a record does not verify: \(error)", key: key, lsn: object.start)
+            return nil
         }
-        return found
     }
 
     /// The segment that holds `lsn`, or, where that was never closed, the tail that begins there: of an epoch that another one took over, and before a gap.
+    private func object(at lsn: LSN, _ begin: LSN, _ limit: LSN?, _ request: Request) async throws(ArchiveError) -> (ObjectMetadata, ObjectKey)? {
+        do throws(ArchiveError) {
+            return try await object(at: lsn, begin, withTails: limit.map { lsn < $0 } ?? true)
+        } catch {
+            // What is to go need not be whole. Of a time it does not say on which side of it the object lies.
+            if case .before = request, error.code == .damaged { return nil }
+            throw error
+        }
+    }
+
     private func object(at lsn: LSN, _ begin: LSN, withTails: Bool) async throws(ArchiveError) -> (ObjectMetadata, ObjectKey)? {
         for start in starts(of: lsn, begin) {
             if let found = try await object(.segment, at: start), found.0.end > lsn { return found }
@@ -233,7 +243,7 @@ public struct Pruning: Sendable {
         return nil
     }
 
-    /// Where the next segment begins behind a hole that no document tells of, up to `limit`: what is lost there is not needed, since all below the request is to go. Nil where
+    /// Where the next segment begins behind a hole that no document tells of, or behind something damaged, up to `limit`: what is lost there is not needed, since all below the request is to go. Nil where
     /// there is none, or the store does not list.
     private func next(after lsn: LSN, upTo limit: LSN, _ walk: inout Walk) async throws(ArchiveError) -> LSN? {
         if walk.listed == nil { walk.listed = .some(try await access.list(layout.root)) }

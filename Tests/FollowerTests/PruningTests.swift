@@ -180,13 +180,17 @@ import WAL
     @Test func aHoleBelowTheRequestHoldsNothingUp() async throws {
         try await withTemporaryDirectory { directory in
             let made = try await AuditedArchive.make(in: directory)
-            for lost in [[0], [4096], [4096, 8192]] as [[UInt64]] {
+            for (lost, bytes) in [([0], nil), ([4096], nil), ([4096, 8192], nil), ([4096], []), ([0, 8192], [1, 2, 3])] as [([UInt64], [UInt8]?)] {
                 let archive = copy(made)
-                for start in lost { archive.store.plant(archive.layout.segment(try archive.epochs[0], start: LSN(start)), nil) }
+                for start in lost { archive.store.plant(archive.layout.segment(try archive.epochs[0], start: LSN(start)), bytes) }
                 #expect(try await !archive.audit().findings.filter(\.isFault).isEmpty)
                 let early = copy(archive)
                 _ = try await prune(early.store, .before(LSN(lost[0])))
                 #expect(try floor(early)?.lsn ?? .zero <= LSN(lost[0]))
+                if bytes != nil, lost[0] == 4096 {
+                    let error = await #expect(throws: ArchiveError.self) { try await prune(early.store, .olderThan(1 << 62)) }
+                    #expect(error?.code == .damaged)
+                }
                 _ = try await prune(archive.store, .before(LSN(14_000)))
                 #expect(try floor(archive)?.objectStart == LSN(12_288), "\(lost)")
                 #expect(try await archive.audit().findings.filter(\.isFault).isEmpty, "\(lost)")
