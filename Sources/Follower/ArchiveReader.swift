@@ -204,9 +204,7 @@ public struct ArchiveReader: Sendable {
             return ArchiveWalk(self, ArchiveChain(outline, start: outline.firstObject, resume: outline.firstObject), depth: depth)
         }
         guard let chain = outline.chain(from: lsn, gapEnd: gapEnd) else {
-            throw ArchiveError(
-                .notFound, "the archive begins at LSN \(outline.firstRecord): what lay below was pruned, or never archived", lsn: lsn,
-                hint: "ask for LSN \(outline.firstRecord) or above")
+            throw ArchiveError.belowTheFirst(outline.firstRecord, at: lsn)
         }
         return ArchiveWalk(self, chain, depth: depth)
     }

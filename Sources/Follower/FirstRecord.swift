@@ -24,6 +24,6 @@ enum FirstRecord {
                 throw ArchiveError(.damaged, "a record does not verify: \(error)", key: piece.key, lsn: piece.range.lowerBound)
             }
         }
-        throw ArchiveError(.notFound, "nothing is archived there yet", lsn: lsn, hint: "ask for a lower LSN")
+        throw ArchiveError.pastTheEnd(at: lsn, hint: "ask for a lower LSN")
     }
 }

@@ -32,7 +32,7 @@ struct PieceRecords {
     mutating func add(_ piece: ArchivePiece) throws(ArchiveError) {
         if frames == nil {
             guard let first = piece.metadata.records?.first, piece.range.contains(first), first <= start else {
-                guard piece.range.upperBound <= start else { throw noRecord }
+                guard piece.range.upperBound <= start else { throw ArchiveError.noRecord(at: start) }
                 return
             }
             frames = FrameAssembler(logID: logID, epochs: epochs, start: first)
@@ -51,7 +51,7 @@ struct PieceRecords {
             guard isUnmet else { return record }
             // Records before the start only show where the others begin.
             if record.lsn < start { continue }
-            guard record.lsn == start else { throw noRecord }
+            guard record.lsn == start else { throw ArchiveError.noRecord(at: start) }
             isUnmet = false
             return record
         }
@@ -60,8 +60,6 @@ struct PieceRecords {
 
     /// Nothing more comes. Throws `.notFound` where the start lies inside of what came, and no record begins there.
     func finish() throws(ArchiveError) {
-        if isUnmet, end > start { throw noRecord }
+        if isUnmet, end > start { throw ArchiveError.noRecord(at: start) }
     }
-
-    private var noRecord: ArchiveError { ArchiveError(.notFound, "no record begins here", lsn: start, hint: "ask for the LSN of a record") }
 }

@@ -109,7 +109,14 @@ public struct Promotion: Sendable {
         var claimed: [UInt64] = []
         for destination in destinations {
             let reader = try await open(destination, candidate)
-            try requireContinuable(reader, candidate)
+            do {
+                try requireContinuable(reader, candidate.epochs, candidate.end)
+            } catch {
+                // A claim fences whoever writes, whatever becomes of the promotion: what the documents tell is looked at before.
+                var error = error
+                error.hint = error.hint.map { "\($0); nothing was claimed" }
+                throw error
+            }
             let top = reader.highestClaim?.epoch.number ?? 0
             claimed.append(top)
             highest = max(highest, top)
@@ -141,20 +148,6 @@ public struct Promotion: Sendable {
                 guard let id = ids[number] else { preconditionFailure("a key has its value") }
                 return EpochName(number: number, id: id)
             })
-    }
-
-    /// Before anything is claimed: that the log can go on from the archive at all. A claim fences whoever writes, whatever becomes of the promotion.
-    private func requireContinuable(_ reader: ArchiveReader, _ candidate: LogPromotion.Candidate) throws(ArchiveError) {
-        guard let line = reader.line else { return }
-        if let problem = LineComparison.problem(log: candidate.epochs, end: candidate.end, line: line.epochs) {
-            throw ArchiveError(
-                .diverged, problem.reason, key: reader.layout.start(line.document.epoch.epoch.number), lsn: problem.lsn,
-                hint: "restore the log from this archive; nothing was claimed")
-        }
-        guard candidate.end >= (try reader.firstObject) else {
-            throw ArchiveError(
-                .notFound, "the archive was pruned past the replica's end", key: reader.layout.floor, lsn: candidate.end, hint: "restore it again; nothing was claimed")
-        }
     }
 
     private func win(_ name: EpochName, _ destination: Destination) async throws(ArchiveError) {
@@ -199,15 +192,7 @@ public struct Promotion: Sendable {
         let reader = try await open(destination, log.promotion.candidate)
         guard let line = reader.line else { return nil }
         let end = log.promotion.end
-        if let problem = LineComparison.problem(log: log.promotion.epochs, end: end, line: line.epochs) {
-            throw ArchiveError(
-                .diverged, problem.reason, key: reader.layout.start(line.document.epoch.epoch.number), lsn: problem.lsn,
-                hint: "restore the log from this archive")
-        }
-        let first = try reader.firstObject
-        guard end >= first else {
-            throw ArchiveError(.notFound, "the archive was pruned past the replica's end", key: reader.layout.floor, lsn: end, hint: "restore it again")
-        }
+        try requireContinuable(reader, log.promotion.epochs, end)
         // What a named fork leaves behind is not read: past where the log's history leaves the line's newest epoch.
         let leaves = fork.map { min($0, Promotion.fork(after: line.document.epoch.epoch, log.promotion.epochs) ?? $0) }
         var walk = try await self.walk(reader, line, from: min(end, leaves ?? end))
@@ -250,6 +235,20 @@ public struct Promotion: Sendable {
         let outline = try reader.outline
         let start = max(outline.segmentStart(known), outline.firstObject)
         return ArchiveWalk(reader, ArchiveChain(outline, start: start, resume: start), depth: .whole)
+    }
+
+    /// That a log of this history, which ends at `end`, is of the archive's line.
+    private func requireOneLine(_ reader: ArchiveReader, _ epochs: EpochTable, _ end: LSN) throws(ArchiveError) {
+        guard let line = reader.line, let problem = LineComparison.problem(log: epochs, end: end, line: line.epochs) else { return }
+        throw ArchiveError(
+            .diverged, problem.reason, key: reader.layout.start(line.document.epoch.epoch.number), lsn: problem.lsn, hint: "restore the log from this archive")
+    }
+
+    /// And that it can go on from there.
+    private func requireContinuable(_ reader: ArchiveReader, _ epochs: EpochTable, _ end: LSN) throws(ArchiveError) {
+        try requireOneLine(reader, epochs, end)
+        guard reader.line != nil, end < (try reader.firstObject) else { return }
+        throw ArchiveError(.notFound, "the archive was pruned past the replica's end", key: reader.layout.floor, lsn: end, hint: "restore it again")
     }
 
     // MARK: Beginning the epoch in the archives
@@ -320,11 +319,7 @@ public struct Promotion: Sendable {
     /// How far the archive's line can be continued by the log. Throws `.diverged`, with the fork, where the archive has more than the log left it with and
     /// nobody has named the fork.
     private func end(of line: EpochLine, _ reader: ArchiveReader, _ table: EpochTable) async throws(ArchiveError) -> LSN {
-        if let problem = LineComparison.problem(log: table, end: table.current.start, line: line.epochs) {
-            throw ArchiveError(
-                .diverged, problem.reason, key: reader.layout.start(line.document.epoch.epoch.number), lsn: problem.lsn,
-                hint: "restore the log from this archive")
-        }
+        try requireOneLine(reader, table, table.current.start)
         let leaves = Promotion.fork(after: line.document.epoch.epoch, table) ?? table.current.start
         var walk = try await self.walk(reader, line, from: leaves)
         while walk.position < leaves, try await walk.next() != nil {}

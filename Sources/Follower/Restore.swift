@@ -66,9 +66,7 @@ public struct Restore: Sendable {
         let first = try group.firstRecord
         let head = if let from { try await firstRecord(atOrAfter: from, group) } else { first }
         if let lsn = target.lsn, lsn < head {
-            throw ArchiveError(
-                .notFound, "the archive begins at LSN \(head): what lay below was pruned, or never archived", lsn: lsn,
-                hint: "ask for LSN \(head) or above")
+            throw ArchiveError.belowTheFirst(head, at: lsn)
         }
         let rule = group.readers[group.newest]
         let empty = RestorePlan(
@@ -77,9 +75,7 @@ public struct Restore: Sendable {
         var planning = try RestorePlanning(group, empty)
         var plan = try await planning.run()
         if let lsn = target.lsn, lsn > plan.end {
-            throw ArchiveError(
-                .notFound, "the archive ends at LSN \(plan.end): there is nothing at LSN \(lsn) yet", lsn: lsn,
-                hint: "ask for a lower LSN, or for everything, with neither --at nor --before")
+            throw ArchiveError.pastTheEnd(at: lsn, hint: "the archive ends at LSN \(plan.end): ask for a lower LSN, or for everything, with neither --at nor --before")
         }
         plan.epochs = group.history.epochs.filter { $0.start <= plan.end }
         try await planning.askForKeys(&plan)

@@ -413,7 +413,7 @@ import WAL
             #expect(SampleArchive.isSame(got.withLock { $0 }, try SampleArchive.records("\(directory)/second")))
             let middle = try #require(got.withLock { $0.first })
             let wrong = try await end(of: self.follower(store, to: .consumer(from: LogPosition(LSN(middle.lsn.rawValue + 1))) { _ in }))
-            #expect(wrong.code == .notFound && wrong.description.contains("no record begins here"), "\(wrong)")
+            #expect(wrong.code == .notFound && wrong.description.contains("no record begins at LSN"), "\(wrong)")
         }
     }
 

@@ -48,8 +48,10 @@ import WAL
             #expect(log.code == 1 && log.error.contains("nothing was restored into \(directory)/log: ") && !log.error.contains("is not a log"), "\(log)")
             let file = try await run(directory, "restore", "--archive", url, "--to", "\(directory)/archive/orders/log.json")
             #expect(file.code == 1 && file.error.contains("name a directory that is missing or empty"), "\(file)")
-            let orphan = try await run(directory, "restore", "--archive", url, "--to", "\(directory)/no/such")
-            #expect(orphan.code == 5 && orphan.error.contains("\(directory)/no/such cannot be made, because there is no directory above it; make that first"), "\(orphan)")
+            for command in ["restore", "follow"] {
+                let orphan = try await run(directory, command, "--archive", url, "--to", "\(directory)/no/such")
+                #expect(orphan.code == 5 && orphan.error.contains("\(directory)/no/such cannot be made, because there is no directory above it; make that first"), "\(orphan)")
+            }
             let below = try await run(directory, "restore", "--archive", url, "--to", "\(directory)/restored", "--from", "100", "--before", "50")
             #expect(below.code == 2 && below.error.contains("--from 100 lies above the end that is asked for, 50"), "\(below)")
             let one = try await run(directory, "restore", "--archive", url, "--to", "\(directory)/restored", "--at", "0")
@@ -106,6 +108,30 @@ import WAL
             try Data().write(to: URL(filePath: file))
             let root = try await run(directory, "serve", "--root", file, "--listen", "127.0.0.1:0")
             #expect(root.code == 1 && root.error.contains("cannot keep objects in \(file): it is no directory; "), "\(root)")
+        }
+    }
+
+    @Test func aPositionThatIsNoRecordIsNotFoundAndNoDamage() async throws {
+        try await withArchive { directory, url, builder in
+            let log = "\(directory)/log"
+            for command in ["cat", "replay"] {
+                let inside = try await run(directory, command, "--log", log, "--from", "20")
+                #expect(inside.code == 5 && inside.output.isEmpty && inside.error.contains("use --from 16\n"), "\(inside)")
+                let there = try await run(directory, command, "--archive", url, "--from", "20")
+                #expect(there.code == 5 && there.error.contains("no record begins at LSN 20; "), "\(there)")
+            }
+            // What a consumer was given is at most the end: past it, it has seen another log.
+            let end = try builder.reader.durableLSN
+            let atEnd = try await run(directory, "replay", "--log", log, "--from", "\(end)")
+            #expect(atEnd.code == 0 && atEnd.error == "replayed; go on with --from \(end)\n", "\(atEnd)")
+            let past = try await run(directory, "replay", "--log", log, "--from", "\(end.advanced(by: 1))", "--exec", "touch \(directory)/begun")
+            #expect(past.code == 5 && past.error.contains("ends at LSN \(end), "), "\(past)")
+            #expect(!FileManager.default.fileExists(atPath: "\(directory)/begun"))
+            // An archive may still lie behind.
+            let archived = try await run(directory, "replay", "--archive", url, "--from", "\(end.advanced(by: 1))")
+            #expect(archived.code == 0 && archived.error.contains("go on with --from \(end.advanced(by: 1))\n"), "\(archived)")
+            try flip("\(log)/00000000000000000000.wal", at: 30)
+            #expect(try await run(directory, "replay", "--log", log, "--from", "20").code == 3, "damage in the way counts")
         }
     }
 }

@@ -96,7 +96,11 @@ struct FollowCommand: AsyncParsableCommand {
         let follower = LogFollower(
             store: opening.store, log: opening.log, keys: opening.keys, url: opening.url, to: target, settings: settings, logger: logger)
         let service = FollowService(follower: follower, consumer: consumer, pool: pool)
-        try await SignalledService.run(service)
+        do {
+            try await SignalledService.run(service)
+        } catch {
+            throw to.map { LogDirectory.explain(error, making: $0) } ?? error
+        }
     }
 }
 

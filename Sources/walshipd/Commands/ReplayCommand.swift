@@ -38,8 +38,7 @@ struct ReplayCommand: AsyncParsableCommand {
 
     mutating func run() async throws {
         let pool = BlockingPool()
-        // Found out before a command is started.
-        if let log = source.log { try LogDirectory.open(log).close() }
+        if let log = source.log { try check(log) }
         let opening = try await source.opening
         let consumer = try exec.map { try ConsumerProcess($0, position: from) }
         let printer = RecordPrinter(output: consumer?.input ?? .standard, format: format)
@@ -58,7 +57,22 @@ struct ReplayCommand: AsyncParsableCommand {
             throw error
         }
         try await consumer?.finish(pool)
-        if let position { try Output.error.write(line: "replayed; go on with --from \(position)") }
+        if let position = position ?? from {
+            try Output.error.write(line: "replayed; go on with --from \(position)")
+        } else {
+            try Output.error.write(line: "nothing is archived yet")
+        }
+    }
+
+    /// Found out before a command is started: that there is a log, and that it has been where the consumer is. Read on from a position past its end, it would one day have
+    /// other records there than those that the consumer knows.
+    private func check(_ directory: String) throws {
+        let reader = try LogDirectory.open(directory)
+        defer { reader.close() }
+        let end = try reader.durableLSN
+        guard let from, from.lsn > end else { return }
+        throw CommandError(
+            .notFound, "\(directory) ends at LSN \(end), and --from is \(from): whoever stored that position was given it by another log, or has records that this one does not have")
     }
 
     private static func replay(_ directory: String, from: LogPosition?, to: LSN?, _ printer: RecordPrinter) throws -> LogPosition {
@@ -73,8 +87,8 @@ struct ReplayCommand: AsyncParsableCommand {
         try printer.flush()
         do {
             return try result.get()
-        } catch WALError.positionLost(let head) {
-            throw CommandError(.notFound, "records below LSN \(head) of \(directory) have been truncated; use --from \(head), or replay them from the archive")
+        } catch {
+            throw LogDirectory.explain(error, reading: directory, from: from?.lsn)
         }
     }
 
