@@ -102,7 +102,7 @@ public struct Restore: Sendable {
     /// Where another writer takes over while it runs, it begins again with the archives as they are then, and keeps what belongs to the log.
     ///
     /// `progress` is told after each object, `note` what is wrong with one archive and was had from another. Throws `ArchiveError` as `plan`, and `.keyMissing` where an object needs a key that
-    /// the reader does not have, before anything is written where the first or last object of an epoch does; `WALError`: `.notALog` for a directory that holds anything else,
+    /// the reader does not have (of one archive alone: before anything is written where the first or last object of an epoch does); `WALError`: `.notALog` for a directory that holds anything else,
     /// `.locked` while another restore works there, `.corruption` where a frame does not verify, and what files throw; and `RestoreError` around any of them.
     public func run(
         into directory: String, progress: @escaping (Progress) -> Void = { _ in }, note: @escaping (RestorePlan.Problem) -> Void = { _ in }
@@ -144,8 +144,8 @@ public struct Restore: Sendable {
         _ note: @escaping (RestorePlan.Problem) -> Void
     ) async throws -> Summary {
         let plan = try await plan(group)
-        // Said before anything is downloaded or written.
-        for link in plan.links {
+        // Said before anything is downloaded or written; where there is another archive, that may have it under a key that is here.
+        for link in plan.links where group.readers.count == 1 {
             guard let id = link.facts?.keyID, !group.readers[link.archive].keys.contains(id) else { continue }
             throw group.readers[link.archive].keys.missing(id)
         }

@@ -134,6 +134,22 @@ import WAL
         }
     }
 
+    /// Objects that nobody here can open are had from the archive that has them open.
+    @Test func whatIsEncryptedWithAKeyThatIsNotHereIsTakenFromTheOther() async throws {
+        let (store, sealed) = (MemoryObjectStore(), MemoryObjectStore())
+        try await withArchive(store, count: 120) { directory, records, _ in
+            let master = MasterKey(bytes: [UInt8](repeating: 7, count: 32))
+            let builder = try await ArchiveBuilder(store: sealed, directory: "\(directory)/log", sealing: master, id: 77)
+            try await builder.ship()
+            let readers = [try await SampleArchive.open(sealed), try await SampleArchive.open(store)]
+            let error = await #expect(throws: ArchiveError.self) { try await Restore(readers[0]).run(into: "\(directory)/restored") }
+            #expect(error?.code == .keyMissing)
+            let summary = try await Restore(try ArchiveGroup(readers)).run(into: "\(directory)/restored")
+            #expect(try isWhole(directory, records))
+            #expect(summary.problems.allSatisfy { $0.archive == 0 && $0.error.code == .keyMissing } && !summary.problems.isEmpty)
+        }
+    }
+
     /// An archive that was begun under the second epoch knows nothing of the first. Whichever is named first, both are one history.
     @Test func archivesThatBeganUnderDifferentEpochsAreOneHistoryInAnyOrder() async throws {
         let (first, second) = (MemoryObjectStore(), MemoryObjectStore())
