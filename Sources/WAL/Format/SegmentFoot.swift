@@ -5,7 +5,6 @@
 /// name; the first-frame cell once, when it is known; the two durable cells in turns.
 package struct SegmentFoot: Hashable, Sendable {
     package static let size = FormatLimits.pageSize
-    package static let headerOffset = 0
     package static let firstFrameOffset = 512
     package static let durableOffsets = [1024, 1536]
 
