@@ -53,7 +53,7 @@ package struct ArchiveAccess: Sendable {
                 return try await readingAgain { () throws(ArchiveError) in try await store.list(prefix) }
             } catch {
                 switch error.code {
-                // A server without PROPFIND answers 405 or 501.
+                // A server without PROPFIND answers 405 or 501; or what it can do, or what we may, has changed.
                 case .unsupported, .refused: return nil
                 default: throw error
                 }
@@ -142,7 +142,7 @@ package struct ArchiveAccess: Sendable {
     }
 
     /// Every request made here can be repeated: it reads, deletes, or writes the same each time.
-    private func retrying<T>(_ attempt: () async throws(ArchiveError) -> T) async throws(ArchiveError) -> T {
+    package func retrying<T>(_ attempt: () async throws(ArchiveError) -> T) async throws(ArchiveError) -> T {
         try await withPatience(patience(), attempt)
     }
 }

@@ -89,7 +89,7 @@ extension ShippedTruncation {
     /// Whether an object that is gone was pruned: then it is not missed.
     func isPruned(_ range: Range<LSN>) async throws(ShipperError) -> Bool {
         do throws(ArchiveError) {
-            guard let floor = try await access.document(FloorDocument.self, at: access.layout.floor) else { return false }
+            guard let floor = try await access.document(FloorDocument.self, access.layout.floor) else { return false }
             return floor.objectStart >= range.upperBound
         } catch {
             throw .archive(error)

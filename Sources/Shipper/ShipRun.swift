@@ -307,7 +307,7 @@ struct ShipRun: Sendable {
         do throws(ArchiveError) {
             let document = HeadDocument(
                 epoch: session.epoch, archived: archived, checkpoint: checkpoint, durable: durable, time: time.now())
-            try await access.replace(document, at: access.layout.head(session.epoch))
+            try await access.replace(document, access.layout.head(session.epoch))
         } catch {
             throw .archive(error)
         }

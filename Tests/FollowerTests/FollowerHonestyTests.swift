@@ -9,22 +9,6 @@ import WAL
 
 /// That a follower which does not follow does not look as if it did.
 @Suite struct FollowerHonestyTests {
-    private static let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-
-    /// Time passes as fast as it is slept away.
-    private func follower(_ store: any ObjectStore, to target: LogFollower.Target, retain: UInt64? = nil) -> LogFollower {
-        var settings = FollowerSettings()
-        settings.interval = 1
-        settings.retain = retain
-        let time = SimulatedTimeSource()
-        return LogFollower(
-            store: store, log: SampleArchive.name, url: "memory/orders", to: target, settings: settings, logger: Self.quiet, time: time,
-            sleep: { seconds in
-                time.sleep(nanoseconds: UInt64(seconds * 1e9))
-                try await Task.sleep(for: .milliseconds(1))
-            })
-    }
-
     private func withArchive(count: Int = 80, _ body: (String, ArchiveBuilder, MemoryObjectStore) async throws -> Void) async throws {
         try await withTemporaryDirectory { directory in
             let store = MemoryObjectStore()
@@ -32,26 +16,6 @@ import WAL
             let builder = try await ArchiveBuilder(store: store, directory: "\(directory)/log")
             try await builder.ship()
             try await body(directory, builder, store)
-        }
-    }
-
-    private func following(_ follower: LogFollower, _ body: () async throws -> Void) async throws {
-        let running = Task { try await follower.run() }
-        do {
-            try await body()
-        } catch {
-            running.cancel()
-            _ = await running.result
-            throw error
-        }
-        running.cancel()
-        try await running.value
-    }
-
-    private func reaches(_ follower: LogFollower, _ lsn: LSN) async throws {
-        try await waitUntil("LSN \(lsn) is applied: \(follower.status)") {
-            guard follower.status.state != .stopped else { throw ServerError("stopped: \(follower.status)") }
-            return follower.status.applied >= lsn
         }
     }
 
@@ -67,9 +31,9 @@ import WAL
         try await withArchive { directory, builder, store in
             for target in [LogFollower.Target.replica(directory: "\(directory)/replica"), .consumer(from: nil) { _ in }] {
                 let full = store.contents
-                let follower = follower(store, to: target)
+                let follower = LogFollower(sample: store, to: target)
                 let running = Task { try await follower.run() }
-                try await reaches(follower, try builder.reader.durableLSN)
+                try await follower.reaches(try builder.reader.durableLSN)
                 // Not for a moment only.
                 for key in full.keys { store.plant(key, nil) }
                 try await waitUntil("it is shown: \(follower.status)") { follower.status.lastError?.contains("not here any more") == true }
@@ -86,18 +50,18 @@ import WAL
 
     @Test func aSecondFollowerOfOneReplicaSaysNothingInItsName() async throws {
         try await withArchive { directory, builder, store in
-            let first = follower(store, to: .replica(directory: "\(directory)/replica"))
-            try await following(first) {
-                try await reaches(first, try builder.reader.durableLSN)
+            let first = LogFollower(sample: store, to: .replica(directory: "\(directory)/replica"))
+            try await first.running {
+                try await first.reaches(try builder.reader.durableLSN)
                 try await waitUntil("it is noted") { try FollowerDocument.read(directory: "\(directory)/replica")?.state == "following" }
-                let second = follower(store, to: .replica(directory: "\(directory)/replica"))
+                let second = LogFollower(sample: store, to: .replica(directory: "\(directory)/replica"))
                 await #expect(throws: WALError.self) { try await second.run() }
                 #expect(second.status.state == .stopped && second.status.lastError != nil)
                 let note = try #require(try FollowerDocument.read(directory: "\(directory)/replica"))
                 #expect(note.state == "following" && note.lastError == nil)
             }
             // A log that is no replica gets none at all.
-            let wrong = follower(store, to: .replica(directory: "\(directory)/log"))
+            let wrong = LogFollower(sample: store, to: .replica(directory: "\(directory)/log"))
             await #expect(throws: ArchiveError.self) { try await wrong.run() }
             #expect(try FollowerDocument.read(directory: "\(directory)/log") == nil)
         }
@@ -110,8 +74,8 @@ import WAL
             try await builder.put(
                 HeadDocument(epoch: builder.epoch, archived: end, checkpoint: .zero, durable: end.advanced(by: 1 << 30), time: 1), builder.layout.head(builder.epoch))
             try await SampleArchive.restore(store, into: "\(directory)/second")
-            let follower = follower(store, to: .replica(directory: "\(directory)/replica"))
-            try await following(follower) {
+            let follower = LogFollower(sample: store, to: .replica(directory: "\(directory)/replica"))
+            try await follower.running {
                 try await waitUntil("the lag is known: \(follower.status)") { follower.status.lagBytes == 1 << 30 }
                 // It is noted without anything that is applied.
                 try await waitUntil("it is noted") { try FollowerDocument.read(directory: "\(directory)/replica")?.lagBytes == 1 << 30 }
@@ -119,7 +83,7 @@ import WAL
                 try SampleArchive.write("\(directory)/second", count: 20, seed: 9, segmentSize: nil)
                 let second = try await ArchiveBuilder(store: store, directory: "\(directory)/second")
                 try await second.ship()
-                try await reaches(follower, try second.reader.durableLSN)
+                try await follower.reaches(try second.reader.durableLSN)
                 #expect(follower.status.lagBytes == 0 && follower.status.epoch == 2)
             }
         }
@@ -155,9 +119,9 @@ import WAL
             let records = try SampleArchive.records("\(directory)/log")
             try await SampleArchive.restore(store, into: "\(directory)/second", .through(records[50].lsn))
             let fork = records[51].lsn
-            let follower = follower(store, to: .replica(directory: "\(directory)/replica", rewinds: rewinds))
+            let follower = LogFollower(sample: store, to: .replica(directory: "\(directory)/replica", rewinds: rewinds))
             let running = Task { try await follower.run() }
-            try await reaches(follower, try builder.reader.durableLSN)
+            try await follower.reaches(try builder.reader.durableLSN)
             try await promote("\(directory)/second", store, fork: fork)
             try SampleArchive.write("\(directory)/second", count: 50, seed: 9, segmentSize: nil)
             let second = try await ArchiveBuilder(store: store, directory: "\(directory)/second")
@@ -178,12 +142,12 @@ import WAL
                 let note = try #require(try FollowerDocument.read(directory: "\(directory)/replica"))
                 #expect(note.state == "stopped" && note.lastError?.contains("\(fork)") == true)
                 // Tried again, it says so again.
-                await #expect(throws: ArchiveError.self) { try await self.follower(store, to: .replica(directory: "\(directory)/replica")).run() }
+                await #expect(throws: ArchiveError.self) { try await LogFollower(sample: store, to: .replica(directory: "\(directory)/replica")).run() }
                 #expect(try FollowerDocument.read(directory: "\(directory)/replica")?.lastError == note.lastError)
                 // Somebody reads it: then it cannot be cut, and that is said.
                 let reader = try LogReader.open(directory: "\(directory)/replica")
                 let locked = await #expect(throws: ArchiveError.self) {
-                    try await self.follower(store, to: .replica(directory: "\(directory)/replica", rewinds: true)).run()
+                    try await LogFollower(sample: store, to: .replica(directory: "\(directory)/replica", rewinds: true)).run()
                 }
                 #expect(locked?.code == .diverged && locked?.lsn == fork && locked?.message.contains("reader") == true, "\(String(describing: locked))")
                 reader.close()
@@ -197,8 +161,8 @@ import WAL
             let records = try SampleArchive.records("\(directory)/log")
             let end = try builder.reader.durableLSN
             try await SampleArchive.restore(store, into: "\(directory)/replica", .through(records[20].lsn))
-            let follower = follower(store, to: .replica(directory: "\(directory)/replica"), retain: 10_000)
-            try await following(follower) { try await reaches(follower, end) }
+            let follower = LogFollower(sample: store, to: .replica(directory: "\(directory)/replica"), retain: 10_000)
+            try await follower.running { try await follower.reaches(end) }
             let kept = try SampleArchive.records("\(directory)/replica")
             let head = try #require(kept.first?.lsn)
             #expect(end.distance(from: head) >= 10_000 && end.distance(from: head) < 10_000 + 2 * 4096)
@@ -206,8 +170,8 @@ import WAL
             // It is a replica as before: followed into, and promoted.
             try SampleArchive.write("\(directory)/log", count: 30, seed: 4, segmentSize: nil)
             try await builder.ship()
-            let again = self.follower(store, to: .replica(directory: "\(directory)/replica"))
-            try await following(again) { try await reaches(again, try builder.reader.durableLSN) }
+            let again = LogFollower(sample: store, to: .replica(directory: "\(directory)/replica"))
+            try await again.running { try await again.reaches(try builder.reader.durableLSN) }
             try await promote("\(directory)/replica", store)
             #expect(SampleArchive.isSame(try SampleArchive.records("\(directory)/replica"), try SampleArchive.records("\(directory)/log").filter { $0.lsn >= head }))
         }

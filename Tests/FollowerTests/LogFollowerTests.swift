@@ -12,37 +12,13 @@ import WAL
 /// A follower beside a log that is shipped.
 @Suite struct LogFollowerTests {
     typealias Entry = SampleArchive.Entry
-    private static let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-
     private func follower(
         _ store: any ObjectStore, to target: LogFollower.Target, keys: KeyRing = .none, interval: Double = 0.01
     ) -> LogFollower {
         var settings = FollowerSettings()
         settings.interval = interval
         settings.retryDelayMax = 0.05
-        return LogFollower(store: store, log: SampleArchive.name, keys: keys, url: "memory/orders", to: target, settings: settings, logger: Self.quiet)
-    }
-
-    /// Follows until `body` returns; then it is ended, and its end must be clean.
-    private func following(_ follower: LogFollower, _ body: () async throws -> Void) async throws {
-        let running = Task { try await follower.run() }
-        do {
-            try await body()
-        } catch {
-            running.cancel()
-            _ = await running.result
-            throw error
-        }
-        running.cancel()
-        try await running.value
-        #expect(follower.status.state == .ended)
-    }
-
-    private func reaches(_ follower: LogFollower, _ lsn: LSN) async throws {
-        try await waitUntil("LSN \(lsn) is applied: \(follower.status)") {
-            guard follower.status.state != .stopped else { throw ServerError("stopped: \(follower.status)") }
-            return follower.status.applied >= lsn
-        }
+        return LogFollower(store: store, log: SampleArchive.name, keys: keys, url: "memory/orders", to: target, settings: settings, logger: LogFollower.quiet)
     }
 
     /// Waits for the error that ends it.
@@ -85,11 +61,11 @@ import WAL
             settings.claimSettle = .milliseconds(1)
             settings.tailInterval = .milliseconds(10)
             let shipper = LogShipper(
-                directory: "\(directory)/log", name: SampleArchive.name, slot: "d-1", url: store.name, store: store, settings: settings, logger: Self.quiet)
+                directory: "\(directory)/log", name: SampleArchive.name, slot: "d-1", url: store.name, store: store, settings: settings, logger: LogFollower.quiet)
             let shipping = Task { try await shipper.run() }
             try await waitUntil("something is archived") { shipper.status.archived > .zero }
             let follower = follower(store, to: .replica(directory: "\(directory)/replica"), keys: keys)
-            try await following(follower) {
+            try await follower.running {
                 try await waitUntil("the replica is there: \(follower.status)") { follower.status.state == .following }
                 let reader = try LogReader.open(directory: "\(directory)/replica")
                 var generator = SeededGenerator(seed: 5)
@@ -113,7 +89,7 @@ import WAL
                     #expect(isSame)
                 }
                 reader.close()
-                try await reaches(follower, log.durableLSN)
+                try await follower.reaches(log.durableLSN)
                 #expect(follower.status.lagBytes == 0 && follower.status.lagSeconds(now: .max) == 0)
             }
             shipping.cancel()
@@ -137,13 +113,13 @@ import WAL
             store.plant(segments[5], bytes)
             for key in segments[..<5] { store.plant(key, [0]) }
             let first = follower(store, to: .replica(directory: "\(directory)/replica"))
-            try await following(first) { try await reaches(first, end) }
+            try await first.running { try await first.reaches(end) }
             try expectSame("\(directory)/replica", "\(directory)/log")
             // Killed between the control file and the end of the mark.
             let mark = ReplicaMark(logID: builder.reader.logID, segmentSize: 4096, head: .zero, end: .everything, synced: .zero)
             try Data(mark.encode()).write(to: URL(filePath: "\(directory)/replica/\(ReplicaMark.fileName)"))
             let second = follower(store, to: .replica(directory: "\(directory)/replica"))
-            try await following(second) { try await reaches(second, end) }
+            try await second.running { try await second.reaches(end) }
             try expectSame("\(directory)/replica", "\(directory)/log")
         }
     }
@@ -161,7 +137,7 @@ import WAL
                 try await running.value
             }
             let follower = follower(store, to: .replica(directory: "\(directory)/replica"))
-            try await following(follower) { try await reaches(follower, end) }
+            try await follower.running { try await follower.reaches(end) }
             try expectSame("\(directory)/replica", "\(directory)/log")
         }
     }
@@ -171,8 +147,8 @@ import WAL
             try await builder.ship()
             let end = try builder.reader.durableLSN
             let follower = follower(store, to: .replica(directory: "\(directory)/replica"))
-            try await following(follower) {
-                try await reaches(follower, end)
+            try await follower.running {
+                try await follower.reaches(end)
                 let isAway = Mutex(true)
                 // Every request fails for a while.
                 let outage = Task {
@@ -186,7 +162,7 @@ import WAL
                 isAway.withLock { $0 = false }
                 _ = await outage.value
                 try await builder.ship()
-                try await reaches(follower, try builder.reader.durableLSN)
+                try await follower.reaches(try builder.reader.durableLSN)
                 #expect(follower.status.lastError == nil)
             }
             try expectSame("\(directory)/replica", "\(directory)/log")
@@ -215,7 +191,7 @@ import WAL
             // Brought back, it goes on.
             _ = try await store.create(missing, bytes)
             follower = self.follower(store, to: .replica(directory: "\(directory)/replica"))
-            try await following(follower) { try await reaches(follower, LSN(3 * 4096)) }
+            try await follower.running { try await follower.reaches(LSN(3 * 4096)) }
             // A range that was given up.
             let next = end.advanced(by: 4096)
             try await builder.gap(end..<next, reason: "no space")
@@ -284,8 +260,8 @@ import WAL
             let fork = try builder.reader.durableLSN
             try await SampleArchive.restore(store, into: "\(directory)/second")
             let follower = follower(store, to: .replica(directory: "\(directory)/replica"))
-            try await following(follower) {
-                try await reaches(follower, fork)
+            try await follower.running {
+                try await follower.reaches(fork)
                 _ = try await promote("\(directory)/second", store)
                 // The old writer goes on for a while, and nothing of it counts.
                 try SampleArchive.write("\(directory)/log", count: 30, seed: 8, segmentSize: nil)
@@ -293,7 +269,7 @@ import WAL
                 try SampleArchive.write("\(directory)/second", count: 60, seed: 9, segmentSize: nil)
                 let second = try await ArchiveBuilder(store: store, directory: "\(directory)/second")
                 try await second.ship()
-                try await reaches(follower, try second.reader.durableLSN)
+                try await follower.reaches(try second.reader.durableLSN)
                 #expect(follower.status.epoch == 2)
             }
             try expectSame("\(directory)/replica", "\(directory)/second")
@@ -304,7 +280,7 @@ import WAL
             #expect(refused.code == .diverged && refused.lsn == fork && refused.description.contains("--rewind"), "\(refused)")
             let rejoined = self.follower(store, to: .replica(directory: "\(directory)/log", rewinds: true))
             let end = follower.status.applied
-            try await following(rejoined) { try await reaches(rejoined, end) }
+            try await rejoined.running { try await rejoined.reaches(end) }
             try expectSame("\(directory)/log", "\(directory)/second")
             let kept = try SampleArchive.records("\(directory)/log/diverged-1-\(fork)")
             #expect(!kept.isEmpty && SampleArchive.isSame(kept, old.filter { $0.lsn >= fork }))
@@ -325,7 +301,7 @@ import WAL
             let error = try await end(of: follower(store, to: .replica(directory: "\(directory)/replica")))
             #expect(error.code == .diverged && error.lsn == fork, "\(error)")
             let again = follower(store, to: .replica(directory: "\(directory)/replica", rewinds: true))
-            try await following(again) { try await reaches(again, try second.reader.durableLSN) }
+            try await again.running { try await again.reaches(try second.reader.durableLSN) }
             try expectSame("\(directory)/replica", "\(directory)/second")
             #expect(SampleArchive.isSame(try SampleArchive.records("\(directory)/replica/diverged-1-\(fork)"), Array(records[51...])))
         }
@@ -338,8 +314,8 @@ import WAL
             let fork = try builder.reader.durableLSN
             try await SampleArchive.restore(store, into: "\(directory)/second")
             let follower = follower(store, to: .replica(directory: "\(directory)/replica"))
-            try await following(follower) {
-                try await reaches(follower, fork)
+            try await follower.running {
+                try await follower.reaches(fork)
                 let claimed = EpochName(number: 2, id: EpochID(rawValue: 77))
                 try await builder.claim(claimed)
                 try SampleArchive.write("\(directory)/log", count: 60, seed: 8, segmentSize: nil)
@@ -351,7 +327,7 @@ import WAL
                 try SampleArchive.write("\(directory)/second", count: 20, seed: 9, segmentSize: nil)
                 let second = try await ArchiveBuilder(store: store, directory: "\(directory)/second")
                 try await second.ship()
-                try await reaches(follower, try second.reader.durableLSN)
+                try await follower.reaches(try second.reader.durableLSN)
             }
             try expectSame("\(directory)/replica", "\(directory)/second")
         }
@@ -400,15 +376,15 @@ import WAL
             try await SampleArchive.restore(store, into: "\(directory)/second")
             let got = Mutex<[Entry]>([])
             let follower = follower(store, to: .consumer(from: nil) { records in got.withLock { $0 += records.map { ($0.lsn, $0.data) } } })
-            try await following(follower) {
-                try await reaches(follower, try builder.reader.durableLSN)
+            try await follower.running {
+                try await follower.reaches(try builder.reader.durableLSN)
                 _ = try await promote("\(directory)/second", store)
                 try SampleArchive.write("\(directory)/second", count: 60, seed: 9, segmentSize: nil)
                 let second = try await ArchiveBuilder(store: store, directory: "\(directory)/second")
                 try await second.ship()
                 // Of the follower: nobody else reads now.
                 for _ in 0..<5 { store.inject(.fail(ArchiveError(.unreachable, "away")), into: .get) }
-                try await reaches(follower, try second.reader.durableLSN)
+                try await follower.reaches(try second.reader.durableLSN)
             }
             #expect(SampleArchive.isSame(got.withLock { $0 }, try SampleArchive.records("\(directory)/second")))
             let middle = try #require(got.withLock { $0.first })

@@ -9,20 +9,6 @@ import WAL
 
 /// An archive is pruned while somebody follows it.
 @Suite struct PruningBesideFollowersTests {
-    private static let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-
-    private func follower(_ store: any ObjectStore, to target: LogFollower.Target) -> LogFollower {
-        var settings = FollowerSettings()
-        settings.interval = 1
-        let time = SimulatedTimeSource()
-        return LogFollower(
-            store: store, log: SampleArchive.name, url: "memory/orders", to: target, settings: settings, logger: Self.quiet, time: time,
-            sleep: { seconds in
-                time.sleep(nanoseconds: UInt64(seconds * 1e9))
-                try await Task.sleep(for: .milliseconds(1))
-            })
-    }
-
     private static func prune(_ store: any ObjectStore, before lsn: LSN) async throws -> FloorDocument? {
         let pruning = try await Pruning.open(store: store, log: SampleArchive.name, now: { 5 }, patience: { SampleArchive.NoPatience() })
         let plan = try await pruning.plan(.before(lsn))
@@ -72,7 +58,7 @@ import WAL
                         isReplica
                         ? .replica(directory: place)
                         : .consumer(from: LogPosition(position)) { records in got.withLock { $0 += records.map { ($0.lsn, $0.data) } } }
-                    let error = try await run(follower(watched, to: target), upTo: end)
+                    let error = try await run(LogFollower(sample: watched, to: target), upTo: end)
                     isThrough = seen.withLock { $0 } < wanted
                     let has = isReplica ? try SampleArchive.records(place) : got.withLock { $0 }
                     let expected = isReplica ? made.records : Array(made.records[first...])
@@ -99,9 +85,9 @@ import WAL
             try SampleArchive.write("\(directory)/log", count: 60)
             let builder = try await ArchiveBuilder(store: store, directory: "\(directory)/log")
             try await builder.ship()
-            let replica = follower(store, to: .replica(directory: "\(directory)/replica"))
+            let replica = LogFollower(sample: store, to: .replica(directory: "\(directory)/replica"))
             let got = Mutex<[SampleArchive.Entry]>([])
-            let consumer = follower(store, to: .consumer(from: nil) { records in got.withLock { $0 += records.map { ($0.lsn, $0.data) } } })
+            let consumer = LogFollower(sample: store, to: .consumer(from: nil) { records in got.withLock { $0 += records.map { ($0.lsn, $0.data) } } })
             let running = [Task { try await replica.run() }, Task { try await consumer.run() }]
             var floors = 0
             for round in 0..<12 {

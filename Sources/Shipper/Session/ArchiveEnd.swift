@@ -35,7 +35,7 @@ struct ArchiveEnd {
                 continue
             }
             let key = access.layout.gap(epoch, start: found.end)
-            guard let gap = try await access.document(GapDocument.self, at: key), gap.start == found.end, gap.end > gap.start else { return found }
+            guard let gap = try await access.document(GapDocument.self, key), gap.start == found.end, gap.end > gap.start else { return found }
             (found.end, found.segmentsEnd, found.lastGap) = (gap.end, gap.end, gap.start..<gap.end)
         }
     }

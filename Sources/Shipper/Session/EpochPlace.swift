@@ -46,7 +46,7 @@ struct EpochPlace {
     /// pruning ended.
     private func contiguousEnd(of epoch: EpochName, from start: LSN, _ head: HeadDocument?) async throws(ArchiveError) -> LSN {
         var known = head?.checkpoint ?? .zero
-        if head == nil, let floor = try await access.document(FloorDocument.self, at: access.layout.floor), floor.epoch == epoch { known = floor.objectStart }
+        if head == nil, let floor = try await access.document(FloorDocument.self, access.layout.floor), floor.epoch == epoch { known = floor.objectStart }
         return try await ArchiveEnd(access: access, segmentSize: facts.segmentSize).find(epoch, from: start, known: known, try await access.naming(epoch)).end
     }
 

@@ -76,7 +76,7 @@ struct SessionOpening {
         let key = access.layout.logDocument
         var document: LogDocument?
         do throws(ArchiveError) {
-            document = try await access.document(LogDocument.self, at: key)
+            document = try await access.document(LogDocument.self, key)
         } catch where error.code == .damaged && expected == nil {
             // Cut short by a crash at birth: created again below.
             document = nil
@@ -121,7 +121,7 @@ struct SessionOpening {
     }
 
     private var traces: EpochTraces {
-        EpochTraces(layout: access.layout) { [access] (prefix) throws(ArchiveError) in try await access.list(prefix) }
+        EpochTraces(layout: access.layout) { [access] (prefix) throws(ArchiveError) in try await access.listed(prefix) }
     }
 
     /// Claims the epoch of the log, or finds it claimed; true where it may be new to this archive. Numbers that this archive has not seen are claimed
@@ -209,7 +209,7 @@ struct SessionOpening {
     /// Nil where there is none, or one that a crash cut short.
     private func startDocument(_ epoch: EpochName) async throws(ArchiveError) -> StartDocument? {
         do throws(ArchiveError) {
-            return try await access.document(StartDocument.self, at: access.layout.start(epoch.number))
+            return try await access.document(StartDocument.self, access.layout.start(epoch.number))
         } catch where error.code == .damaged {
             return nil
         }
@@ -223,10 +223,10 @@ struct SessionOpening {
         try await requireOurs(epoch)
         if place.isFloor, place.start > .zero {
             let floorKey = access.layout.floor
-            let known = try await access.document(FloorDocument.self, at: floorKey)
+            let known = try await access.document(FloorDocument.self, floorKey)
             if known.map({ $0.lsn < place.start }) ?? true {
                 try await access.replace(
-                    FloorDocument(lsn: place.start, epoch: epoch, objectStart: place.start, time: time.now()), at: floorKey)
+                    FloorDocument(lsn: place.start, epoch: epoch, objectStart: place.start, time: time.now()), floorKey)
             }
         }
         let document = try await access.createOnce(
@@ -249,7 +249,7 @@ struct SessionOpening {
         var number = number
         while number > 1 {
             number -= 1
-            guard let found = try await access.document(StartDocument.self, at: access.layout.start(number)) else {
+            guard let found = try await access.document(StartDocument.self, access.layout.start(number)) else {
                 // Claimed and never begun, as far as can be seen.
                 if let claim = try await claims.readable(number) { try await requireNothingShipped(claim.epoch) }
                 continue
@@ -270,7 +270,7 @@ struct SessionOpening {
         let layout = access.layout
         var trace: ObjectKey?
         for prefix in [layout.segments(epoch), layout.tails(epoch), layout.gaps(epoch)] where trace == nil {
-            trace = try await access.list(prefix)?.first
+            trace = try await access.listed(prefix)?.first
         }
         // A promotion writes a head before start.json: with nothing behind it, and durable at the fork.
         if trace == nil, let head = try await access.head(epoch) {

@@ -1,68 +1,18 @@
 import Archive
 import WAL
 
-/// One log's place in one archive, with patience: what is read and written there apart from objects and claims. Safe from any task.
-struct ArchiveAccess: Sendable {
-    let store: any ObjectStore
-    let layout: Layout
-    let patience: @Sendable () -> any RetryWait
-
-    /// Repeats what may be repeated: reads, and creations that are read back.
-    func retrying<T>(_ attempt: () async throws(ArchiveError) -> T) async throws(ArchiveError) -> T {
-        try await withPatience(patience(), attempt)
-    }
-
-    /// The bytes at `key`, or of the range of them; nil where the store says that nothing is there.
-    func bytes(_ key: ObjectKey, range: Range<UInt64>? = nil, limit: Int) async throws(ArchiveError) -> [UInt8]? {
-        try await retrying { () throws(ArchiveError) in
-            do throws(ArchiveError) {
-                return try await store.get(key, range: range, limit: limit)
-            } catch where error.code == .notFound {
-                return nil
-            }
-        }
-    }
-
+/// What a shipper asks and writes beside objects and claims.
+extension ArchiveAccess {
     /// The keys below `prefix`; nil where the store cannot list, as far as its probe found.
-    func list(_ prefix: ObjectKey) async throws(ArchiveError) -> [ObjectKey]? {
-        guard await store.capabilities.contains(.list) else { return nil }
-        return try await retrying { () throws(ArchiveError) in
-            do throws(ArchiveError) {
-                return try await readingAgain { () throws(ArchiveError) in try await store.list(prefix) }
-            } catch {
-                switch error.code {
-                // The store, or what we may do there, has changed since it was probed.
-                case .unsupported, .refused: return nil
-                default: throw error
-                }
-            }
-        }
-    }
-
-    func document<Document: ArchiveDocument>(
-        _ type: Document.Type, at key: ObjectKey
-    ) async throws(ArchiveError) -> Document? {
-        try await readingAgain { () throws(ArchiveError) in
-            guard let bytes = try await bytes(key, limit: Document.sizeMax) else { return nil }
-            return try Document(decoding: bytes, key: key)
-        }
-    }
-
-    /// The head document of an epoch, or nil where there is none. It is a hint that is written over again and again: one that was cut short
-    /// or cannot be understood is as good as none.
-    func head(_ epoch: EpochName) async throws(ArchiveError) -> HeadDocument? {
-        do throws(ArchiveError) {
-            return try await document(HeadDocument.self, at: layout.head(epoch))
-        } catch where error.code == .damaged || error.code == .invalid {
-            return nil
-        }
+    func listed(_ prefix: ObjectKey) async throws(ArchiveError) -> [ObjectKey]? {
+        await store.capabilities.contains(.list) ? try await list(prefix) : nil
     }
 
     /// Which names the objects of an epoch have. Throws `.diverged` for an encryption.json of another epoch.
     func naming(_ epoch: EpochName) async throws(ArchiveError) -> ObjectNaming {
         let key = layout.encryption(epoch.number)
         do throws(ArchiveError) {
-            guard let document = try await document(EncryptionDocument.self, at: key) else { return .plain }
+            guard let document = try await document(EncryptionDocument.self, key) else { return .plain }
             guard document.epoch == epoch else {
                 throw ArchiveError(
                     .diverged, "encryption.json is of epoch \(document.epoch), not of \(epoch)", key: key,
@@ -82,18 +32,13 @@ struct ArchiveAccess: Sendable {
         return try await retrying { () throws(ArchiveError) in
             _ = try await store.create(key, bytes)
             do throws(ArchiveError) {
-                if let found = try await self.document(Document.self, at: key) { return found }
+                if let found = try await self.document(Document.self, key) { return found }
             } catch where error.code == .damaged {
                 try await store.replace(key, bytes)
-                if let found = try await self.document(Document.self, at: key) { return found }
+                if let found = try await self.document(Document.self, key) { return found }
             }
             throw ArchiveError(.damaged, "the store confirmed a document and does not return it", outcome: .unknown, key: key)
         }
-    }
-
-    func replace(_ document: some ArchiveDocument, at key: ObjectKey) async throws(ArchiveError) {
-        let bytes = try document.encoded(for: key)
-        try await retrying { () throws(ArchiveError) in try await store.replace(key, bytes) }
     }
 
     /// What is at a computable name, as far as its metadata tells.
