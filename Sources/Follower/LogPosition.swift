@@ -64,6 +64,15 @@ extension EpochTable {
     }
 }
 
+extension LogReader {
+    /// Throws `ArchiveError` `.diverged`, with the fork where it is known, for a position of another history than the log's; and what reading the log's facts throws. A position below
+    /// the head, of which the log does not know the history any more, passes.
+    package func requireHistory(of position: LogPosition) throws {
+        guard position.lsn >= (try headLSN) else { return }
+        try epochs.require(position, in: "the log")
+    }
+}
+
 /// Which epoch each of a log's records is of, asked for in ascending order: cheap enough for every one of them.
 struct EpochCursor {
     private let epochs: [Epoch]

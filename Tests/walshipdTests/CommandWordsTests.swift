@@ -48,9 +48,9 @@ import WAL
             #expect(log.code == 1 && log.error.contains("nothing was restored into \(directory)/log: ") && !log.error.contains("is not a log"), "\(log)")
             let file = try await run(directory, "restore", "--archive", url, "--to", "\(directory)/archive/orders/log.json")
             #expect(file.code == 1 && file.error.contains("name a directory that is missing or empty"), "\(file)")
-            for command in ["restore", "follow"] {
-                let orphan = try await run(directory, command, "--archive", url, "--to", "\(directory)/no/such")
-                #expect(orphan.code == 5 && orphan.error.contains("\(directory)/no/such cannot be made, because there is no directory above it; make that first"), "\(orphan)")
+            for (command, slash) in [("restore", ""), ("follow", ""), ("restore", "/")] {
+                let orphan = try await run(directory, command, "--archive", url, "--to", "\(directory)/no/such\(slash)")
+                #expect(orphan.code == 5 && orphan.error.contains("\(directory)/no/such\(slash) cannot be made, because there is no directory above it; make that first"), "\(orphan)")
             }
             let below = try await run(directory, "restore", "--archive", url, "--to", "\(directory)/restored", "--from", "100", "--before", "50")
             #expect(below.code == 2 && below.error.contains("--from 100 lies above the end that is asked for, 50"), "\(below)")
@@ -127,6 +127,11 @@ import WAL
             let past = try await run(directory, "replay", "--log", log, "--from", "\(end.advanced(by: 1))", "--exec", "touch \(directory)/begun")
             #expect(past.code == 5 && past.error.contains("ends at LSN \(end), "), "\(past)")
             #expect(!FileManager.default.fileExists(atPath: "\(directory)/begun"))
+            let forked = try await run(directory, "replay", "--log", log, "--from", "\(end.advanced(by: 1))@0000000000000001", "--exec", "touch \(directory)/begun")
+            #expect(forked.code == 4 && forked.error.contains("of an epoch that the log does not come from"), "\(forked)")
+            #expect(!FileManager.default.fileExists(atPath: "\(directory)/begun"))
+            let none = try await run(directory, "replay", "--archive", url, "--to", "0")
+            #expect(none.code == 0 && none.error.hasSuffix("no record ends at or below --to 0\n"), "\(none)")
             // An archive may still lie behind.
             let archived = try await run(directory, "replay", "--archive", url, "--from", "\(end.advanced(by: 1))")
             #expect(archived.code == 0 && archived.error.contains("go on with --from \(end.advanced(by: 1))\n"), "\(archived)")

@@ -47,7 +47,7 @@ enum LogDirectory {
 
     /// An error of making `directory`, as one of the command line where it is one.
     static func explain(_ error: any Error, making directory: String) -> any Error {
-        guard let error = error as? WALError, case .io("mkdir", directory, _) = error, error.isMissingFile else { return error }
+        guard let error = error as? WALError, case .io("mkdir", _, _) = error, error.isMissingFile else { return error }
         return CommandError(.notFound, "\(directory) cannot be made, because there is no directory above it; make that first (\(error))")
     }
 

@@ -60,7 +60,7 @@ struct ReplayCommand: AsyncParsableCommand {
         if let position = position ?? from {
             try Output.error.write(line: "replayed; go on with --from \(position)")
         } else {
-            try Output.error.write(line: "nothing is archived yet")
+            try Output.error.write(line: source.to.map { "no record ends at or below --to \($0)" } ?? "nothing is archived yet")
         }
     }
 
@@ -70,7 +70,10 @@ struct ReplayCommand: AsyncParsableCommand {
         let reader = try LogDirectory.open(directory)
         defer { reader.close() }
         let end = try reader.durableLSN
-        guard let from, from.lsn > end else { return }
+        guard let from else { return }
+        // Of another history is what it stays, however far this log goes; not here yet may change.
+        try reader.requireHistory(of: from)
+        guard from.lsn > end else { return }
         throw CommandError(
             .notFound, "\(directory) ends at LSN \(end), and --from is \(from): whoever stored that position was given it by another log, or has records that this one does not have")
     }

@@ -108,7 +108,7 @@ struct RestoreCommand: AsyncParsableCommand {
 
     /// What stands in the way of the directory, in words that say what to do.
     private func explain(_ error: any Error, _ directory: String) -> any Error {
-        guard case .notALog(directory, let reason)? = error as? WALError else { return LogDirectory.explain(error, making: directory) }
+        guard case .notALog(_, let reason)? = error as? WALError else { return LogDirectory.explain(error, making: directory) }
         return CommandError(.failed, "nothing was restored into \(directory): \(reason); it was left as it was, name a directory that is missing or empty")
     }
 

@@ -50,9 +50,21 @@ struct VerifyCommand: AsyncParsableCommand {
     // MARK: A log
 
     private func verify(log: String) throws {
+        var report = LogReport(path: log)
+        do {
+            try verify(log: log, &report)
+        } catch where report.isOpen && json {
+            report.error = "\(error)"
+            try Output.standard.write(line: report.json.text)
+            throw error
+        }
+    }
+
+    private func verify(log: String, _ report: inout LogReport) throws {
         let reader = try LogDirectory.open(log)
         defer { reader.close() }
         var findings: [LogAudit.Finding] = []
+        defer { report.findings = findings }
         let summary = try reader.audit { finding throws(WALError) in
             if json { return findings.append(finding) }
             let place = finding.lsn.map { "at LSN \($0) in \(finding.path)" } ?? "in \(finding.path)"
@@ -61,7 +73,8 @@ struct VerifyCommand: AsyncParsableCommand {
             case .note: try Output.error.write(line: "walshipd verify: note: \(place): \(finding.what)")
             }
         }
-        if json { try Output.standard.write(line: Self.json(summary, findings, path: log).text) }
+        (report.summary, report.findings, report.isOpen) = (summary, findings, false)
+        if json { try Output.standard.write(line: report.json.text) }
         let counts = Self.describe(summary)
         guard summary.damages == 0 else {
             throw CommandError(
@@ -69,22 +82,6 @@ struct VerifyCommand: AsyncParsableCommand {
                     + (summary.isCopied ? "Restore the archive into another directory" : "`walshipd repair --log` mends it from its archive"))
         }
         if !json { try Output.standard.write(line: "ok: \(counts)") }
-    }
-
-    /// LSNs are decimal strings, other counts are numbers.
-    private static func json(_ summary: LogAudit.Summary, _ findings: [LogAudit.Finding], path: String) -> JSONText {
-        .object([
-            ("path", .string(path)), ("ok", .bool(summary.damages == 0)), ("records", .number(summary.records)), ("bytes", .number(summary.bytes)),
-            ("segments", .number(summary.segments)), ("head_lsn", .lsn(summary.head)), ("durable_lsn", .lsn(summary.durable)),
-            ("epochs", .number(UInt64(summary.epochs))), ("replica", .bool(summary.isReplica)), ("copied", .bool(summary.isCopied)),
-            ("damaged", .number(summary.damages)),
-            ("findings", .array(findings.map { finding in
-                .object([
-                    ("kind", .string(String(describing: finding.kind))), ("path", .string(finding.path)), ("lsn", .lsn(finding.lsn)),
-                    ("what", .string(finding.what)),
-                ])
-            })),
-        ])
     }
 
     static func describe(_ summary: LogAudit.Summary) -> String {
@@ -98,7 +95,7 @@ struct VerifyCommand: AsyncParsableCommand {
     // MARK: An archive
 
     private func verify(archive: String) async throws {
-        var report = Report()
+        var report = ArchiveReport()
         do {
             try await verify(archive: archive, &report)
         } catch where report.isOpen && json {
@@ -109,7 +106,7 @@ struct VerifyCommand: AsyncParsableCommand {
         }
     }
 
-    private func verify(archive: String, _ report: inout Report) async throws {
+    private func verify(archive: String, _ report: inout ArchiveReport) async throws {
         let opening = try await ArchiveOpening(archive, s3, keys)
         report.url = opening.url
         let file = cursor.map(CursorFile.init)
@@ -130,9 +127,9 @@ struct VerifyCommand: AsyncParsableCommand {
         }
         bar.clear()
         report.summary = summary
+        if let file, let cursor = summary.cursor { try file.write(cursor) }
         report.isOpen = false
         if json { try Output.standard.write(line: report.json.text) }
-        if let file, let cursor = summary.cursor { try file.write(cursor) }
         let counts = Self.describe(summary)
         guard summary.damages == 0, summary.missing == 0, summary.gaps == 0 else {
             let wrong = [(summary.damages, "damaged"), (summary.missing, "missing"), (summary.gaps, "given up")].filter { $0.0 > 0 }
@@ -143,7 +140,7 @@ struct VerifyCommand: AsyncParsableCommand {
         if !json { try Output.standard.write(line: "ok: \(counts)") }
     }
 
-    private static func kind(_ finding: AuditFinding) -> String {
+    static func kind(_ finding: AuditFinding) -> String {
         switch finding.kind {
         case .damage: "damage"
         case .missing: "missing"
@@ -166,34 +163,5 @@ struct VerifyCommand: AsyncParsableCommand {
         if summary.sealed > 0 { text += "; \(summary.sealed) of the objects are encrypted with keys that were not given: their checksums are right, they were not opened" }
         if !summary.isListed { text += "; the store does not list, so only what names lead to was seen" }
         return text
-    }
-
-    /// What is printed as JSON: the same members however it ends.
-    private struct Report {
-        var url: String?
-        var findings: [AuditFinding] = []
-        /// Nil: it did not come to an end.
-        var summary: AuditSummary?
-        var error: String?
-        /// It was not printed yet.
-        var isOpen = true
-
-        var json: JSONText {
-            func number(_ value: (AuditSummary) -> some BinaryInteger) -> JSONText { .optional(summary) { .number(UInt64(value($0))) } }
-            return .object([
-                ("archive", .optional(url) { .string($0) }),
-                ("ok", .bool(summary.map { $0.damages == 0 && $0.missing == 0 && $0.gaps == 0 } ?? false)), ("error", .optional(error) { .string($0) }),
-                ("documents", number(\.documents)), ("segments", number(\.segments)), ("tails", number(\.tails)), ("records", number(\.records)),
-                ("bytes", number(\.rawBytes)), ("object_bytes", number(\.objectBytes)), ("first_lsn", .lsn(summary?.first)), ("end_lsn", .lsn(summary?.end)),
-                ("epochs", number(\.epochs)), ("skipped", number(\.skipped)), ("sealed", number(\.sealed)),
-                ("listed", .optional(summary) { .bool($0.isListed) }), ("damaged", number(\.damages)), ("missing", number(\.missing)), ("gaps", number(\.gaps)),
-                ("findings", .array(findings.map { finding in
-                    .object([
-                        ("kind", .string(VerifyCommand.kind(finding))), ("key", .optional(finding.key) { .string($0.path) }), ("lsn", .lsn(finding.lsn)),
-                        ("end_lsn", .lsn(finding.end)), ("what", .string(finding.what)),
-                    ])
-                })),
-            ])
-        }
     }
 }

@@ -65,6 +65,11 @@ import WAL
             #expect(whole.code == 0 && whole.object["ok"] as? Bool == true && whole.object["durable_lsn"] as? String == "40932")
             #expect(whole.object["records"] as? Int == 379 && (whole.object["findings"] as? [Any])?.isEmpty == true)
             try change("\(log)/\(segment(1))", at: 500)
+            for (place, code) in [("\(scratch)/none", Int32(5)), (scratch, 1)] {
+                let ended = try await verify(place)
+                #expect(ended.code == code && ended.object["ok"] as? Bool == false && ended.object["error"] is String, "\(ended)")
+                #expect(ended.object.keys.sorted() == whole.object.keys.sorted() && ended.object["records"] is NSNull)
+            }
             let damaged = try await verify(log)
             let finding = try #require((damaged.object["findings"] as? [[String: Any]])?.first)
             #expect(damaged.code == 3 && damaged.object["ok"] as? Bool == false && damaged.object["damaged"] as? Int == 1)
