@@ -145,6 +145,27 @@ import WAL
         }
     }
 
+    /// A copy that was pruned further does not have what this archive still has: its floor would hide that, and the next prune delete it.
+    @Test(arguments: [nil, false, true])
+    func aFloorThatWouldHideWhatIsThereIsNotTaken(lowerFloorIsMissing: Bool?) async throws {
+        try await withTemporaryDirectory { directory in
+            let archive = try await AuditedArchive.make(in: directory)
+            let source = copy(archive)
+            let pruned = AuditedArchive(store: source, layout: archive.layout, records: archive.records, keys: archive.keys)
+            _ = try await pruned.prune(before: LSN(13_000))
+            if let lowerFloorIsMissing {
+                // Its own floor is damaged or gone, and lay below.
+                _ = try await archive.prune(before: LSN(5000))
+                archive.store.plant(archive.layout.floor, lowerFloorIsMissing ? nil : Array(archive.store.contents[archive.layout.floor]!.dropLast()))
+            } else {
+                archive.store.plant(archive.layout.segment(try #require(archive.epochs.first), start: .zero, isEncrypted: false), nil)
+            }
+            let before = archive.store.contents
+            let (put, _) = try await mend(archive, from: .archive(try await reader(archive, source)))
+            #expect(put.isEmpty && archive.store.contents == before, "\(put.map(\.key))")
+        }
+    }
+
     @Test(arguments: [false, true])
     func aGapsDocumentComesFromACopy(isMissing: Bool) async throws {
         try await withTemporaryDirectory { directory in

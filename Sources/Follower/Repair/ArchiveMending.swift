@@ -306,7 +306,7 @@ public struct ArchiveMending: Sendable {
     /// Those of a copy that may lead over a hole: the gap's, and the floor of an archive that was pruned.
     private func documents(for hole: AuditFinding) async throws(ArchiveError) -> [ObjectKey] {
         guard case .archive(let copy) = source, source.isCopy(of: log.archiveID), let begin = hole.lsn, let end = hole.end, let line = copy.line else { return [] }
-        if let floor = copy.floor, floor.objectStart >= end, begin == line.start, try await !access.isThere(layout.floor) { return [layout.floor] }
+        if let floor = copy.floor, floor.objectStart == end, begin == line.start, try await !access.isThere(layout.floor) { return [layout.floor] }
         guard let epoch = line.source(at: begin)?.epoch else { return [] }
         let key = layout.gap(epoch, start: begin)
         return try await source.bytes(key, limit: GapDocument.sizeMax) != nil ? [key] : []
@@ -320,7 +320,11 @@ public struct ArchiveMending: Sendable {
             throw ArchiveError(.notFound, "\(source.name) does not have it")
         }
         try check(bytes, key)
-        if key == layout.floor { try await requireObject(of: try FloorDocument(decoding: bytes, key: key)) }
+        if key == layout.floor {
+            let floor = try FloorDocument(decoding: bytes, key: key)
+            try await requireObject(of: floor)
+            try await requireNothing(below: floor)
+        }
         return Step(key: key, range: nil, digest: nil, isMissing: try await !access.isThere(key), bytes: bytes, start: .zero)
     }
 
@@ -344,6 +348,31 @@ public struct ArchiveMending: Sendable {
             if try await access.isThere(key) { return }
         }
         throw ArchiveError(.notFound, "\(source.name) begins at LSN \(floor.lsn), and the object that holds it is not here")
+    }
+
+    /// What is here below a copy's floor could not be read any more, and the next prune would delete it. Without a listing, what lies right below is asked for: pruning deletes the
+    /// oldest first, so that goes last.
+    private func requireNothing(below floor: FloorDocument) async throws(ArchiveError) {
+        guard case .archive(let copy) = source, let line = copy.line, floor.objectStart > .zero,
+            let last = line.source(at: LSN(floor.objectStart.rawValue - 1))
+        else { return }
+        let start = max(last.start, LSN((floor.objectStart.rawValue - 1) / log.segmentSize * log.segmentSize))
+        var names: [ObjectKey] = []
+        for key in layout.names(.segment, last.epoch, start: start, try await naming(last.epoch)) {
+            if try await access.isThere(key) { names.append(key) }
+        }
+        for entry in line.document.epochs where names.isEmpty && entry.start != nil {
+            for prefix in [layout.segments(entry.epoch), layout.tails(entry.epoch)] {
+                names += (try await access.list(prefix) ?? []).filter { key in
+                    guard case .object(let object)? = layout.meaning(of: key), object.start < floor.objectStart else { return false }
+                    return line.source(at: object.start)?.epoch == entry.epoch
+                }
+            }
+        }
+        guard let hidden = names.min(by: { $0.path < $1.path }) else { return }
+        throw ArchiveError(
+            .diverged, "\(source.name) begins at LSN \(floor.lsn), and this archive has older objects, which that floor would hide (\(hidden))", key: layout.floor,
+            hint: "bring the floor back from a copy that was pruned no further, or prune this archive to that LSN")
     }
 
     // MARK: Doing it
