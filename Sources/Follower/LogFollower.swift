@@ -108,10 +108,11 @@ public final class LogFollower: Sendable {
     private func follow() async throws {
         var run = FollowRun(interval: settings.interval, retryDelayMax: settings.retryDelayMax, start: now)
         while !Task.isCancelled {
+            let began = now
             do {
                 try await session(&run)
             } catch let error as ArchiveError where !Task.isCancelled {
-                guard let seconds = run.wait(after: error, now: now) else { throw error }
+                guard let seconds = run.wait(after: error, began: began, now: now) else { throw error }
                 board.enter(error.isRetryable ? .unreachable : .following, error: "\(error)")
                 try await sleep(seconds)
             } catch is MustRewind {
@@ -297,11 +298,12 @@ public final class LogFollower: Sendable {
         while !Task.isCancelled {
             // Of a step that fails nothing is left: the next attempt begins where it did.
             let walk = opened.walk
+            let began = now
             do {
                 try await step(&run, &opened)
             } catch let error as ArchiveError where !Task.isCancelled {
                 opened.walk = walk
-                guard let seconds = run.wait(after: error, now: now) else { throw error }
+                guard let seconds = run.wait(after: error, began: began, now: now) else { throw error }
                 board.enter(error.isRetryable ? .unreachable : .following, error: "\(error)")
                 try await sleep(seconds)
             }
