@@ -167,7 +167,9 @@ public final class LogFollower: Sendable {
             let reader = try await openReader()
             let sink = try await openReplica(directory, reader, rewinds: rewinds)
             do {
-                return try opened(sink, reader)
+                let opened = try opened(sink, reader)
+                try await sink.settle()
+                return opened
             } catch {
                 try await sink.close()
                 throw error

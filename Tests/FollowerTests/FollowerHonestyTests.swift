@@ -176,4 +176,16 @@ import WAL
             #expect(SampleArchive.isSame(try SampleArchive.records("\(directory)/replica"), try SampleArchive.records("\(directory)/log").filter { $0.lsn >= head }))
         }
     }
+
+    /// Nothing comes that would be applied: what it had before it was told goes all the same.
+    @Test func aReplicaOfAnIdleArchiveKeepsAsMuchAsItIsTold() async throws {
+        try await withArchive(count: 300) { directory, builder, store in
+            let end = try builder.reader.durableLSN
+            try await SampleArchive.restore(store, into: "\(directory)/replica")
+            let follower = LogFollower(sample: store, to: .replica(directory: "\(directory)/replica"), retain: 10_000)
+            try await follower.running { try await waitUntil("it follows") { follower.status.state == .following } }
+            let head = try #require(try SampleArchive.records("\(directory)/replica").first?.lsn)
+            #expect(end.distance(from: head) >= 10_000 && end.distance(from: head) < 10_000 + 2 * 4096)
+        }
+    }
 }
