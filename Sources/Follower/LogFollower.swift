@@ -107,6 +107,7 @@ public final class LogFollower: Sendable {
 
     private func follow() async throws {
         var run = FollowRun(interval: settings.interval, retryDelayMax: settings.retryDelayMax, start: now)
+        await standWhereItStood()
         while !Task.isCancelled {
             let began = now
             do {
@@ -125,6 +126,23 @@ public final class LogFollower: Sendable {
             }
         }
         board.end()
+    }
+
+    /// Before storage has answered, what the replica has and its follower last said is what is known.
+    private func standWhereItStood() async {
+        guard case .replica(let directory, _, _) = target else { return }
+        do throws(WALError) {
+            let found = try await OffPool.run { () throws(WALError) -> (applied: LSN, note: FollowerDocument?)? in
+                let log = try LogReader.open(directory: directory)
+                defer { log.close() }
+                guard try log.isReplica else { return nil }
+                return (try log.durableLSN, try FollowerDocument.read(directory: directory))
+            }
+            if let found { board.goesOn(from: found.applied, found.note) }
+        } catch {
+            // Nothing is there yet; or what is wrong is said when it is opened.
+            logger.debug("how the replica stood is not known: \(error)")
+        }
     }
 
     // MARK: One opening of the replica

@@ -188,4 +188,36 @@ import WAL
             #expect(end.distance(from: head) >= 10_000 && end.distance(from: head) < 10_000 + 2 * 4096)
         }
     }
+
+    /// Storage is away when it starts again: it stands where it stood, and time goes by.
+    @Test func aFollowerThatStartsAgainInAnOutageStandsWhereItStood() async throws {
+        try await withArchive { directory, builder, store in
+            let end = try builder.reader.durableLSN
+            let replica = LogFollower.Target.replica(directory: "\(directory)/replica")
+            let first = LogFollower(sample: store, to: replica)
+            try await first.running { try await first.reaches(end) }
+            let note = try #require(try FollowerDocument.read(directory: "\(directory)/replica"))
+            let away = WatchedStore(store) { (_, _, _) throws(ArchiveError) in throw ArchiveError(.unreachable, "away") }
+            for known in [end, end.advanced(by: 5000)] {
+                var left = note
+                (left.knownLSN, left.lagBytes, left.lagSeconds) = ("\(known)", known.distance(from: end), 99)
+                try left.write(directory: "\(directory)/replica")
+                let second = LogFollower(sample: away, to: replica)
+                try await second.running { try await waitUntil("it is away") { second.status.state == .unreachable } }
+                let status = second.status
+                #expect(status.applied == end && status.known == known && status.epoch == note.epoch)
+                let time = try #require(UInt64(note.time))
+                #expect(status.lagSeconds(now: time).map { $0 >= 99 } == true, "\(status)")
+                let again = try #require(try FollowerDocument.read(directory: "\(directory)/replica"))
+                #expect(again.appliedLSN == "\(end)" && again.knownLSN == "\(known)" && again.lagSeconds != nil)
+            }
+            // What another archive was known to have says nothing of this one.
+            var other = note
+            (other.archive, other.knownLSN) = ("memory/other", "\(end.advanced(by: 5000))")
+            try other.write(directory: "\(directory)/replica")
+            let third = LogFollower(sample: away, to: replica)
+            try await third.running { try await waitUntil("it is away") { third.status.state == .unreachable } }
+            #expect(third.status.applied == end && third.status.known == end && third.status.seen == nil)
+        }
+    }
 }
