@@ -40,6 +40,21 @@ final class FollowBoard: Sendable {
 
     func holds(_ isHeld: Bool) { state.withLock { $0.isHeld = isHeld } }
 
+    /// The replica ends at `applied`, and `note` is what its follower last said; of another archive it does not count.
+    func goesOn(from applied: LSN, _ note: FollowerDocument?) {
+        state.withLock { state in
+            state.status.applied = applied
+            state.status.known = applied
+            guard let note, note.archive == state.status.url else { return }
+            state.status.epoch = note.epoch
+            if let known = UInt64(note.knownLSN) { state.status.known = max(applied, LSN(known)) }
+            guard let lag = note.lagSeconds, let time = UInt64(note.time) else { return }
+            let nanoseconds = UInt64(min(max(lag, 0), 1e9) * 1e9)
+            state.status.seen = time - min(time, nanoseconds)
+            if note.lagBytes > 0 { state.status.asOf = state.status.seen }
+        }
+    }
+
     /// The archive's line is read from `applied` on. What another epoch than the one before had, and when, is nothing to lag behind any more.
     func opened(_ applied: LSN, epoch: UInt64) {
         state.withLock { state in

@@ -20,13 +20,13 @@ struct FollowRun {
         retry = RetryState(policy, start: start)
     }
 
-    /// Seconds until the next attempt; nil: it does not pass by itself.
-    mutating func wait(after error: ArchiveError, now: Double) -> Double? {
+    /// Seconds until the next attempt; nil: it does not pass by itself. `began`: when the one that failed began.
+    mutating func wait(after error: ArchiveError, began: Double, now: Double) -> Double? {
         var error = error
         if error.code == .damaged || error.code == .invalid {
             // Some stores show an upload before it is whole.
-            // What has been right for longer than it takes to be asked for again is another case.
-            let isAgain = damaged.map { now - $0.last < FollowerLimits.damagedMax + 2 * interval } ?? false
+            // What has been right for longer than it takes to be asked for again is another case. However long it takes to be read is not a time for which it was right.
+            let isAgain = damaged.map { began - $0.last < FollowerLimits.damagedMax + 2 * interval + policy.delayMax } ?? false
             let since = isAgain ? damaged?.since ?? now : now
             damaged = (since, now)
             guard now - since < FollowerLimits.damagedMax else { return nil }

@@ -36,5 +36,13 @@ enum LineComparison {
 }
 
 extension EpochTable {
+    /// The same as a log tells it that forked at `fork`: what began past it covers nothing, and begins there.
+    func lowered(to fork: LSN) -> EpochTable {
+        guard let table = EpochTable(epochs.map { Epoch(number: $0.number, id: $0.id, start: min($0.start, fork)) }) else {
+            preconditionFailure("starts that ascend do so as far as they go")
+        }
+        return table
+    }
+
     fileprivate func next(after epoch: Epoch) -> Epoch? { epochs.first { $0.number > epoch.number } }
 }

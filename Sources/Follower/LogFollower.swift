@@ -107,11 +107,13 @@ public final class LogFollower: Sendable {
 
     private func follow() async throws {
         var run = FollowRun(interval: settings.interval, retryDelayMax: settings.retryDelayMax, start: now)
+        await standWhereItStood()
         while !Task.isCancelled {
+            let began = now
             do {
                 try await session(&run)
             } catch let error as ArchiveError where !Task.isCancelled {
-                guard let seconds = run.wait(after: error, now: now) else { throw error }
+                guard let seconds = run.wait(after: error, began: began, now: now) else { throw error }
                 board.enter(error.isRetryable ? .unreachable : .following, error: "\(error)")
                 try await sleep(seconds)
             } catch is MustRewind {
@@ -124,6 +126,23 @@ public final class LogFollower: Sendable {
             }
         }
         board.end()
+    }
+
+    /// Before storage has answered, what the replica has and its follower last said is what is known.
+    private func standWhereItStood() async {
+        guard case .replica(let directory, _, _) = target else { return }
+        do throws(WALError) {
+            let found = try await OffPool.run { () throws(WALError) -> (applied: LSN, note: FollowerDocument?)? in
+                let log = try LogReader.open(directory: directory)
+                defer { log.close() }
+                guard try log.isReplica else { return nil }
+                return (try log.durableLSN, try FollowerDocument.read(directory: directory))
+            }
+            if let found { board.goesOn(from: found.applied, found.note) }
+        } catch {
+            // Nothing is there yet; or what is wrong is said when it is opened.
+            logger.debug("how the replica stood is not known: \(error)")
+        }
     }
 
     // MARK: One opening of the replica
@@ -166,7 +185,9 @@ public final class LogFollower: Sendable {
             let reader = try await openReader()
             let sink = try await openReplica(directory, reader, rewinds: rewinds)
             do {
-                return try opened(sink, reader)
+                let opened = try opened(sink, reader)
+                try await sink.settle()
+                return opened
             } catch {
                 try await sink.close()
                 throw error
@@ -297,11 +318,12 @@ public final class LogFollower: Sendable {
         while !Task.isCancelled {
             // Of a step that fails nothing is left: the next attempt begins where it did.
             let walk = opened.walk
+            let began = now
             do {
                 try await step(&run, &opened)
             } catch let error as ArchiveError where !Task.isCancelled {
                 opened.walk = walk
-                guard let seconds = run.wait(after: error, now: now) else { throw error }
+                guard let seconds = run.wait(after: error, began: began, now: now) else { throw error }
                 board.enter(error.isRetryable ? .unreachable : .following, error: "\(error)")
                 try await sleep(seconds)
             }

@@ -237,17 +237,28 @@ public struct Promotion: Sendable {
         return ArchiveWalk(reader, ArchiveChain(outline, start: start, resume: start), depth: .whole)
     }
 
-    /// That a log of this history, which ends at `end`, is of the archive's line.
-    private func requireOneLine(_ reader: ArchiveReader, _ epochs: EpochTable, _ end: LSN) throws(ArchiveError) {
-        guard let line = reader.line, let problem = LineComparison.problem(log: epochs, end: end, line: line.epochs) else { return }
+    /// That a promoted log has left the archive's line.
+    ///
+    /// What began in the line past the log's fork was lowered to it when the log's epoch began, and is compared so.
+    private func requireLeft(_ reader: ArchiveReader, _ table: EpochTable) throws(ArchiveError) {
+        guard let line = reader.line else { return }
+        try requireOneLine(reader, line, line.epochs.lowered(to: table.current.start), table, table.current.start)
+    }
+
+    /// That a log of this history, which ends at `end`, is of the archive's line, whose history is `told`.
+    private func requireOneLine(
+        _ reader: ArchiveReader, _ line: EpochLine, _ told: EpochTable, _ epochs: EpochTable, _ end: LSN
+    ) throws(ArchiveError) {
+        guard let problem = LineComparison.problem(log: epochs, end: end, line: told) else { return }
         throw ArchiveError(
             .diverged, problem.reason, key: reader.layout.start(line.document.epoch.epoch.number), lsn: problem.lsn, hint: "restore the log from this archive")
     }
 
     /// And that it can go on from there.
     private func requireContinuable(_ reader: ArchiveReader, _ epochs: EpochTable, _ end: LSN) throws(ArchiveError) {
-        try requireOneLine(reader, epochs, end)
-        guard reader.line != nil, end < (try reader.firstObject) else { return }
+        guard let line = reader.line else { return }
+        try requireOneLine(reader, line, line.epochs, epochs, end)
+        guard end < (try reader.firstObject) else { return }
         throw ArchiveError(.notFound, "the archive was pruned past the replica's end", key: reader.layout.floor, lsn: end, hint: "restore it again")
     }
 
@@ -288,6 +299,8 @@ public struct Promotion: Sendable {
                     hasBegun = false
                     continue
                 }
+                // It fences whoever writes there: what the documents tell is looked at before.
+                try requireLeft(reader, table)
                 try await claimAll(table, destination, above: reader.highestClaim?.epoch.number ?? 0)
                 reader = try await open(destination, nil)
             }
@@ -319,7 +332,7 @@ public struct Promotion: Sendable {
     /// How far the archive's line can be continued by the log. Throws `.diverged`, with the fork, where the archive has more than the log left it with and
     /// nobody has named the fork.
     private func end(of line: EpochLine, _ reader: ArchiveReader, _ table: EpochTable) async throws(ArchiveError) -> LSN {
-        try requireOneLine(reader, table, table.current.start)
+        try requireLeft(reader, table)
         let leaves = Promotion.fork(after: line.document.epoch.epoch, table) ?? table.current.start
         var walk = try await self.walk(reader, line, from: leaves)
         while walk.position < leaves, try await walk.next() != nil {}

@@ -51,6 +51,11 @@ final class ReplicaSink: FollowSink, @unchecked Sendable {
         return nil
     }
 
+    /// Lets go of what need not stay, also where nothing comes that would be applied. For when it is known that the replica goes on along the line: else a rewind may need it.
+    func settle() async throws {
+        try await OffPool.run { () throws(WALError) in try self.letGo() }
+    }
+
     /// Whole segments below what is to stay go, once there is one.
     private func letGo() throws(WALError) {
         let (size, end) = (UInt64(replica.segmentSize), replica.endLSN.rawValue)

@@ -98,7 +98,7 @@ import Testing
         let outage = ArchiveError(.unreachable, "no")
         var now = 0.0
         for _ in 0..<2000 {
-            let delay = run.wait(after: outage, now: now) ?? 0
+            let delay = run.wait(after: outage, began: now, now: now) ?? 0
             #expect(delay > 0 && delay <= 30)
             now += delay
         }
@@ -107,13 +107,32 @@ import Testing
         let began = now
         var isOver = false
         while !isOver, now < began + 1000 {
-            if let delay = run.wait(after: damage, now: now) { now += delay } else { isOver = true }
+            if let delay = run.wait(after: damage, began: now, now: now) { now += delay } else { isOver = true }
         }
         #expect(isOver && now - began >= FollowerLimits.damagedMax)
         for code in [ArchiveError.Code.gap, .diverged, .notFound, .keyMissing] {
-            let delay = run.wait(after: ArchiveError(code, "for good"), now: now)
+            let delay = run.wait(after: ArchiveError(code, "for good"), began: now, now: now)
             #expect(delay == nil)
         }
+    }
+
+    /// However long an attempt takes, and however far apart they are.
+    @Test(arguments: [(70.0, 30.0), (0, 300), (200, 300)]) func damageIsBelievedThoughAttemptsTakeLong(attempt: Double, delayMax: Double) {
+        var run = FollowRun(interval: 1, retryDelayMax: delayMax, start: 0)
+        let damage = ArchiveError(.damaged, "cut short")
+        var now = 0.0
+        var attempts = 0
+        while attempts < 100 {
+            attempts += 1
+            let began = now
+            now += attempt
+            guard let delay = run.wait(after: damage, began: began, now: now) else { break }
+            now += delay
+        }
+        #expect(attempts < 100)
+        // One that comes long after is another.
+        let later = run.wait(after: damage, began: now + 1000, now: now + 1001)
+        #expect(later != nil)
     }
 
     @Test func anEpochThatDoesNotBeginHoldsForAWhileOnly() {

@@ -176,4 +176,48 @@ import WAL
             #expect(SampleArchive.isSame(try SampleArchive.records("\(directory)/replica"), try SampleArchive.records("\(directory)/log").filter { $0.lsn >= head }))
         }
     }
+
+    /// Nothing comes that would be applied: what it had before it was told goes all the same.
+    @Test func aReplicaOfAnIdleArchiveKeepsAsMuchAsItIsTold() async throws {
+        try await withArchive(count: 300) { directory, builder, store in
+            let end = try builder.reader.durableLSN
+            try await SampleArchive.restore(store, into: "\(directory)/replica")
+            let follower = LogFollower(sample: store, to: .replica(directory: "\(directory)/replica"), retain: 10_000)
+            try await follower.running { try await waitUntil("it follows") { follower.status.state == .following } }
+            let head = try #require(try SampleArchive.records("\(directory)/replica").first?.lsn)
+            #expect(end.distance(from: head) >= 10_000 && end.distance(from: head) < 10_000 + 2 * 4096)
+        }
+    }
+
+    /// Storage is away when it starts again: it stands where it stood, and time goes by.
+    @Test func aFollowerThatStartsAgainInAnOutageStandsWhereItStood() async throws {
+        try await withArchive { directory, builder, store in
+            let end = try builder.reader.durableLSN
+            let replica = LogFollower.Target.replica(directory: "\(directory)/replica")
+            let first = LogFollower(sample: store, to: replica)
+            try await first.running { try await first.reaches(end) }
+            let note = try #require(try FollowerDocument.read(directory: "\(directory)/replica"))
+            let away = WatchedStore(store) { (_, _, _) throws(ArchiveError) in throw ArchiveError(.unreachable, "away") }
+            for known in [end, end.advanced(by: 5000)] {
+                var left = note
+                (left.knownLSN, left.lagBytes, left.lagSeconds) = ("\(known)", known.distance(from: end), 99)
+                try left.write(directory: "\(directory)/replica")
+                let second = LogFollower(sample: away, to: replica)
+                try await second.running { try await waitUntil("it is away") { second.status.state == .unreachable } }
+                let status = second.status
+                #expect(status.applied == end && status.known == known && status.epoch == note.epoch)
+                let time = try #require(UInt64(note.time))
+                #expect(status.lagSeconds(now: time).map { $0 >= 99 } == true, "\(status)")
+                let again = try #require(try FollowerDocument.read(directory: "\(directory)/replica"))
+                #expect(again.appliedLSN == "\(end)" && again.knownLSN == "\(known)" && again.lagSeconds != nil)
+            }
+            // What another archive was known to have says nothing of this one.
+            var other = note
+            (other.archive, other.knownLSN) = ("memory/other", "\(end.advanced(by: 5000))")
+            try other.write(directory: "\(directory)/replica")
+            let third = LogFollower(sample: away, to: replica)
+            try await third.running { try await waitUntil("it is away") { third.status.state == .unreachable } }
+            #expect(third.status.applied == end && third.status.known == end && third.status.seen == nil)
+        }
+    }
 }

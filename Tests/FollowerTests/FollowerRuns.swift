@@ -41,7 +41,8 @@ extension LogFollower {
     func reaches(_ lsn: LSN) async throws {
         try await waitUntil("LSN \(lsn) is applied: \(status)") {
             guard status.state != .stopped else { throw ServerError("stopped: \(status)") }
-            return status.applied >= lsn
+            // A replica that may yet be rewound has what it has, and does not follow.
+            return status.applied >= lsn && status.state == .following
         }
     }
 }

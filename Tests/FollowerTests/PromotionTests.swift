@@ -339,35 +339,78 @@ import WAL
     /// The power goes at every request: whatever was reached, promoting again works, and everything is there.
     @Test func promotionInterruptedAnywhereIsDoneAgain() async throws {
         try await withArchive(count: 60) { directory, records, builder, store in
-            let original = store.contents
-            for operation in [MemoryObjectStore.Operation.get, .create, .replace, .makeCollection] {
-                var step = 0
-                var isThrough = false
-                while !isThrough {
-                    for loses in [false, true] {
-                        let broken = MemoryObjectStore()
-                        for (key, bytes) in original { broken.plant(key, bytes) }
-                        let replica = "\(directory)/replica"
-                        try await SampleArchive.restore(broken, into: replica, .through(records[40].lsn))
-                        for _ in 0..<step { broken.inject(.delay {}, into: operation) }
-                        let error = ArchiveError(.refused(status: 400), "power")
-                        broken.inject(loses ? .loseReply(error) : .fail(error), into: operation)
-                        do {
-                            try await promote(replica, [broken])
-                            isThrough = true
-                        } catch let error as ArchiveError {
-                            #expect(error.message == "power")
-                        }
-                        let again = try await promote(replica, [clean(broken)].map { $0.0 })
-                        let survivors = try append(replica, count: 10, seed: 8)
-                        #expect(SampleArchive.isSame(Array(survivors[..<60]), records), "\(operation) \(step)")
-                        #expect(again.hasBegunEverywhere)
-                        try FileManager.default.removeItem(atPath: replica)
+            try await interruptAnywhere(directory, store, replicaOf: records, [.get, .create, .replace, .makeCollection])
+        }
+    }
+
+    /// The same with a fork below the one where the archive's newest epoch began: in the log that one is lowered to the fork, in the archive it is as it was.
+    @Test func promotionBelowAnOlderForkInterruptedAnywhereIsDoneAgain() async throws {
+        try await withArchive(count: 60) { directory, records, builder, store in
+            try await SampleArchive.restore(store, into: "\(directory)/second")
+            try await promote("\(directory)/second", [store])
+            _ = try append("\(directory)/second", count: 20, seed: 2)
+            try await ArchiveBuilder(store: store, directory: "\(directory)/second").ship()
+            try await interruptAnywhere(directory, store, replicaOf: records, fork: records[41].lsn, [.create, .replace])
+        }
+    }
+
+    /// Promotes a replica of the first 41 records, interrupted at each operation in turn, and again.
+    private func interruptAnywhere(
+        _ directory: String, _ store: MemoryObjectStore, replicaOf records: [Entry], fork: LSN? = nil, _ operations: [MemoryObjectStore.Operation]
+    ) async throws {
+        let original = store.contents
+        let expected = fork.map { fork in records.filter { $0.lsn < fork } } ?? records
+        for operation in operations {
+            var step = 0
+            var isThrough = false
+            while !isThrough {
+                for loses in [false, true] {
+                    let broken = MemoryObjectStore()
+                    for (key, bytes) in original { broken.plant(key, bytes) }
+                    let replica = "\(directory)/replica"
+                    try await SampleArchive.restore(broken, into: replica, .through(records[40].lsn))
+                    for _ in 0..<step { broken.inject(.delay {}, into: operation) }
+                    let error = ArchiveError(.refused(status: 400), "power")
+                    broken.inject(loses ? .loseReply(error) : .fail(error), into: operation)
+                    do {
+                        try await promote(replica, [broken], fork: fork)
+                        isThrough = true
+                    } catch let error as ArchiveError {
+                        #expect(error.message == "power")
                     }
-                    step += 1
-                    try #require(step < 200)
+                    let cleaned = clean(broken).0
+                    let again = try await promote(replica, [cleaned], fork: fork)
+                    let survivors = try append(replica, count: 10, seed: 8)
+                    #expect(SampleArchive.isSame(Array(survivors[..<expected.count]), expected), "\(operation) \(step)")
+                    #expect(again.hasBegunEverywhere)
+                    if fork != nil {
+                        try await ArchiveBuilder(store: cleaned, directory: replica).ship()
+                        try await SampleArchive.restore(cleaned, into: "\(directory)/again")
+                        #expect(SampleArchive.isSame(try SampleArchive.records("\(directory)/again"), survivors), "\(operation) \(step)")
+                        try FileManager.default.removeItem(atPath: "\(directory)/again")
+                    }
+                    try FileManager.default.removeItem(atPath: replica)
                 }
+                step += 1
+                try #require(step < 200)
             }
+        }
+    }
+
+    /// It was away when the log was promoted: where the log cannot go on from what somebody else has begun there since, he is not fenced.
+    @Test func anArchiveOfAnotherLineIsNotClaimedAfterwards() async throws {
+        try await withArchive { directory, records, builder, store in
+            let away = clean(store).0
+            for name in ["a", "b"] { try await SampleArchive.restore(store, into: "\(directory)/\(name)") }
+            try await promote("\(directory)/a", [store])
+            try await ArchiveBuilder(store: store, directory: "\(directory)/a").ship()
+            try await SampleArchive.restore(store, into: "\(directory)/c")
+            let outcome = try await promote("\(directory)/c", [store])
+            #expect(outcome.epoch.number == 3)
+            try await promote("\(directory)/b", [away])
+            let before = away.contents
+            let error = await #expect(throws: ArchiveError.self) { try await promote("\(directory)/c", [away], fork: outcome.epoch.start) }
+            #expect(error?.code == .diverged && away.contents == before, "\(String(describing: error))")
         }
     }
 

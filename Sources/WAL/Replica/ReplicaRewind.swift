@@ -121,7 +121,8 @@ private struct Rewinding {
         }
         if try held.fileSystem.status(directory) != nil {
             for name in try held.fileSystem.list(directory)
-            where SegmentName(fileName: name) != nil || name.hasSuffix(".tmp") || name == "lock" || name == "maintenance" || name == ReplicaMark.fileName {
+            where SegmentName(fileName: name) != nil || EpochFile.generation(ofName: name) != nil || name.hasSuffix(".tmp") || name == "lock"
+                || name == "maintenance" || name == ReplicaMark.fileName {
                 try held.fileSystem.unlink("\(directory)/\(name)")
             }
         }

@@ -67,6 +67,21 @@ import Testing
         }
     }
 
+    /// A log of many epochs keeps the older ones in a file of their own, which is there before the control file.
+    @Test func whatWasHalfKeptAsideIsMadeAnewWithItsFileOfEpochs() throws {
+        let history = try SampleHistory()
+        let machine = history.machine.kill()
+        let kept = "/log/diverged-1-\(history.fork)"
+        try machine.makeDirectory(kept)
+        for name in ["lock", "maintenance", ReplicaMark.fileName, EpochFile.name(generation: 1), "control.tmp"] {
+            let file = try machine.open("\(kept)/\(name)", .createNew)
+            try file.write([1, 2, 3], at: 0)
+            file.close()
+        }
+        _ = try rewind(history, machine)
+        try expectBoth(history, machine)
+    }
+
     @Test func refusalsChangeNothing() throws {
         let history = try SampleHistory()
         let machine = history.machine.kill()
