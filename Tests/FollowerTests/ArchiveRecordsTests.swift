@@ -1,8 +1,9 @@
 import Archive
-import Follower
 import TestSupport
 import Testing
 import WAL
+
+@testable import Follower
 
 @Suite struct ArchiveRecordsTests {
     private func collect(_ store: MemoryObjectStore, from: LSN? = nil, to: LSN? = nil) async throws -> [SampleArchive.Entry] {
@@ -82,6 +83,35 @@ import WAL
             }
             let before = records.filter { $0.lsn.rawValue + 8 + UInt64($0.data.count) <= 8192 }
             #expect(seen == before.count)
+        }
+    }
+
+    /// Tails of an open segment before a hole, lost or given up, are met on the way to what lies behind it, and do not join it.
+    @Test func whatLiesBehindAHoleInASegmentIsReadFromThere() async throws {
+        for isGap in [false, true] {
+            try await withTemporaryDirectory { directory in
+                let store = MemoryObjectStore()
+                let records = try SampleArchive.write("\(directory)/log", count: 90)
+                let builder = try await ArchiveBuilder(store: store, directory: "\(directory)/log")
+                let end = try builder.reader.durableLSN
+                let checkpoint = try await builder.shipSegments(upTo: end)
+                let first = try #require(records.firstIndex { $0.lsn > checkpoint })
+                let (before, behind) = (records[first + 2].lsn, records[first + 4].lsn)
+                try await builder.object(.tail(level: 0), checkpoint..<before)
+                if isGap { try await builder.gap(before..<behind, reason: "test") }
+                try await builder.object(.tail(level: 0), behind..<end)
+                try await builder.head(archived: end, checkpoint: checkpoint)
+                let expected = Array(records[(first + 4)...])
+                let reader = try await SampleArchive.open(store)
+                let found = try await FirstRecord.find(atOrAfter: behind, reader, try reader.requireLine().epochs)
+                #expect(found == behind)
+                _ = try await Restore(reader, from: behind).run(into: "\(directory)/restored")
+                #expect(SampleArchive.isSame(try SampleArchive.records("\(directory)/restored"), expected))
+                #expect(SampleArchive.isSame(try await collect(store, from: behind), expected))
+                let inside = LSN(behind.rawValue - 1)
+                let error = await #expect(throws: ArchiveError.self) { try await collect(store, from: inside) }
+                #expect(error?.code == .gap, "\(String(describing: error))")
+            }
         }
     }
 
