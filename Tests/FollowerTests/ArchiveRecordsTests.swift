@@ -1,4 +1,5 @@
 import Archive
+import Synchronization
 import TestSupport
 import Testing
 import WAL
@@ -124,6 +125,52 @@ import WAL
             store.plant(builder.layout.head(builder.epoch), nil)
             let headless = try await ArchiveStatus.read(store: store, log: SampleArchive.name, patience: { SampleArchive.NoPatience() })
             #expect(headless.archived == .zero && headless.headTime == nil)
+        }
+    }
+
+    /// The log goes on between the look that finds the plan's end and the one for the time of the last head.
+    @Test func aHeadThatIsAheadOfThePlanDoesNotTellWhenThePlansEndWasAll() async throws {
+        try await withTemporaryDirectory { directory in
+            let store = MemoryObjectStore()
+            let records = try SampleArchive.write("\(directory)/log", count: 40)
+            let builder = try await ArchiveBuilder(store: store, directory: "\(directory)/log")
+            let (middle, end) = (records[38].lsn, try builder.reader.durableLSN)
+            builder.times = { [.init(time: $0.upperBound <= middle ? 20 : 50, lsn: $0.upperBound)] }
+            let key = builder.layout.head(builder.epoch)
+            func put(head lsn: LSN, _ checkpoint: LSN, at time: UInt64) async throws {
+                try await builder.put(HeadDocument(epoch: builder.epoch, archived: lsn, checkpoint: checkpoint, durable: lsn, time: time), key)
+            }
+            let checkpoint = try await builder.shipSegments(upTo: middle)
+            try await builder.object(.tail(level: 0), checkpoint..<middle)
+            try await put(head: middle, checkpoint, at: 30)
+            let before = store.contents
+            try await builder.object(.tail(level: 0), middle..<end)
+            try await put(head: end, checkpoint, at: 100)
+            let after = store.contents
+            var looks = 0
+            // At 70 it was all there. It comes before the nth look at the head, until there are no more looks.
+            while true {
+                for bytes in after.keys { store.plant(bytes, before[bytes]) }
+                let seen = Mutex(0)
+                let due = looks
+                let watched = WatchedStore(store) { (_, _, wanted) throws(ArchiveError) in
+                    guard wanted == key else { return }
+                    let number = seen.withLock { count in
+                        defer { count += 1 }
+                        return count
+                    }
+                    if number == due { for (key, bytes) in after { store.plant(key, bytes) } }
+                }
+                do {
+                    let plan = try await Restore(try await SampleArchive.open(watched), target: .time(70)).plan()
+                    #expect(plan.target == .before(end), "look \(due)")
+                } catch let error as ArchiveError {
+                    #expect(error.code == .notFound || error.code == .gap, "\(error)")
+                }
+                guard seen.withLock({ $0 }) > due else { break }
+                looks += 1
+            }
+            #expect(looks >= 2)
         }
     }
 }
