@@ -173,4 +173,28 @@ import WAL
             #expect(looks >= 2)
         }
     }
+
+    /// A rival writes over the claim between two looks at it.
+    @Test func aClaimThatIsGoneAtTheSecondLookIsStillOneThatWasSeen() async throws {
+        try await withArchive { _, builder, store in
+            let next = EpochName(number: 2, id: EpochID(rawValue: 7))
+            let key = builder.layout.claim(2)
+            for left in [nil, [UInt8]("{\"format\"".utf8)] as [[UInt8]?] {
+                let isArmed = Mutex<Int?>(nil)
+                let watched = WatchedStore(store) { (_, _, wanted) throws(ArchiveError) in
+                    guard wanted == key else { return }
+                    let looks = isArmed.withLock { count in
+                        count = count.map { $0 + 1 }
+                        return count ?? 0
+                    }
+                    if looks == 2 { store.plant(key, left) }
+                }
+                let reader = try await SampleArchive.open(watched)
+                try await builder.claim(next)
+                isArmed.withLock { $0 = 0 }
+                guard case .claimed(2) = try await reader.successor() else { Issue.record("the claim was seen"); continue }
+                store.plant(key, nil)
+            }
+        }
+    }
 }
