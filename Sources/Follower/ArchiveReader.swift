@@ -143,7 +143,8 @@ public struct ArchiveReader: Sendable {
         let known = line?.document.epoch.epoch.number ?? 0
         let claims = Claims(store: access.store, layout: layout, patience: access.patience)
         guard known < ArchiveLimits.epochNumberMax, try await claims.readable(known + 1) != nil else { return .none }
-        let top = try await claims.highest(known: known + 1)?.epoch.number ?? known + 1
+        // What was seen counts, also where a rival writes over it meanwhile.
+        let top = max(try await claims.highest(known: known + 1)?.epoch.number ?? 0, known + 1)
         for number in (known + 1...top).reversed() {
             let key = layout.start(number)
             if let document = try await access.document(StartDocument.self, key) { return .begun(try EpochLine(document, key: key)) }

@@ -7,7 +7,11 @@ enum FirstRecord {
     static func find(atOrAfter lsn: LSN, _ reader: ArchiveReader, _ epochs: EpochTable) async throws(ArchiveError) -> LSN {
         var walk = try reader.walk(from: lsn)
         var frames: FrameAssembler?
+        var end = lsn
         while let piece = try await walk.next() {
+            // Below `lsn` a walk goes over what is missing: frames are followed anew from there.
+            if piece.range.lowerBound > end { frames = nil }
+            end = piece.range.upperBound
             if frames == nil {
                 // The object says where its first record begins; none may begin in it. Objects below `lsn` count: the next may be met from its middle on.
                 guard let first = piece.metadata.records?.first, piece.range.contains(first) else { continue }

@@ -28,8 +28,10 @@ struct PieceRecords {
     /// Whether bytes of a record, or records of a batch, are here that are not whole yet.
     var isInsideRecord: Bool { frames?.isInsideRecord ?? false }
 
-    /// Takes the next piece: they come in order, without a hole, and what lies below the end is left out. Throws `.notFound` where no record begins at the start.
+    /// Takes the next piece: they come in order, without a hole from the start on, and what lies below the end is left out. Throws `.notFound` where no record begins at the start.
     mutating func add(_ piece: ArchivePiece) throws(ArchiveError) {
+        // Below the start a walk goes over what is missing: frames are followed anew from there.
+        if isUnmet, piece.range.lowerBound > end { frames = nil }
         if frames == nil {
             guard let first = piece.metadata.records?.first, piece.range.contains(first), first <= start else {
                 guard piece.range.upperBound <= start else { throw ArchiveError.noRecord(at: start) }

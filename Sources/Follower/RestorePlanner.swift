@@ -13,8 +13,8 @@ struct RestorePlanner: Sendable {
         /// Where the log leaves this archive's history: epochs that it does not know begin here. Nil: it knows all.
         let limit: LSN?
         var chain: ArchiveChain?
-        /// It cannot be asked any more.
-        var isAway = false
+        /// Why it cannot be asked any more; nil: it can.
+        var away: ArchiveError?
         /// Where it ended when it was asked last.
         var end: LSN?
         /// Where the last gap ends that it told of: an object may begin there.
@@ -85,9 +85,10 @@ struct RestorePlanner: Sendable {
 
     /// Why nobody goes on at the position; nil: the log ends there.
     private func whyNot() -> ArchiveError? {
-        // One that cannot be reached may hold more, but another one that ends here is an end.
-        let isAnybodyThere = members.contains { !$0.isAway }
-        if let failure = failures.first(where: { !isAnybodyThere || !members[$0.archive].isAway }) { return failure.error }
+        if let failure = failures.first(where: { members[$0.archive].away == nil }) { return failure.error }
+        // One that cannot be reached may hold more, but another one that ends here is an end: unless the log leaves its history, and goes on elsewhere.
+        let isEnd = members.contains { $0.away == nil && $0.limit == nil && $0.end == position }
+        if !isEnd, let away = members.lazy.compactMap(\.away).first { return away }
         return laterStart.map { start in
             ArchiveError(
                 .gap, "nothing is archived from here to LSN \(start), where the next archive begins", lsn: position,
@@ -111,7 +112,7 @@ struct RestorePlanner: Sendable {
     /// The archive that was asked could not answer. Where it cannot be reached, it is not asked again.
     mutating func failed(_ error: ArchiveError) {
         pending = nil
-        if error.isOfTheStore { members[current].isAway = true }
+        if error.isOfTheStore { members[current].away = error }
         skip(error)
     }
 
@@ -119,7 +120,7 @@ struct RestorePlanner: Sendable {
     private mutating func step() -> ArchiveChain.Ask? {
         let member = members[current]
         let isDue = asksEnded ? member.end.map { $0 < position } ?? false : member.end == nil
-        if !isDue || member.isAway || member.limit.map({ $0 <= position }) ?? false {
+        if !isDue || member.away != nil || member.limit.map({ $0 <= position }) ?? false {
             skip(nil)
             return nil
         }

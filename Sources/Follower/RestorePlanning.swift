@@ -137,6 +137,8 @@ struct RestorePlanning {
         let epoch = last.link.source.epoch
         // Where more was durable, nobody knows since when.
         guard let head = try await group.readers[last.archive].access.head(epoch), head.epoch == epoch, head.durable == head.archived else { return nil }
-        return ObjectMetadata.CommitTime(time: head.time, lsn: min(head.archived, plan.end))
+        // One that is ahead has seen more than the plan, and does not say since when.
+        guard head.archived <= plan.end else { return nil }
+        return ObjectMetadata.CommitTime(time: head.time, lsn: head.archived)
     }
 }

@@ -323,6 +323,26 @@ import WAL
         #expect(error.code == .unreachable)
     }
 
+    /// One that the newest epoch was not told of says nothing of where the log ends, whatever it ends with itself: without the other that is not known. Also where the
+    /// other failed before, and was not asked again.
+    @Test func theEndOfAnArchiveOfASupersededWriterIsNoEndWhereTheOtherCannotBeReached() {
+        for end in [80, 100, 120] as [UInt64] {
+            var old = ModelArchive(epochs: [(0, 0)], objects: [Object(1, 0, 0..<min(end, 100))], heads: [1: end], archive: 1)
+            if end > 100 { old.objects.insert(Object(1, 0, 100..<end)) }
+            let new = ModelArchive(
+                epochs: [(0, 0), (100, 100)], objects: [Object(1, nil, 0..<100), Object(2, nil, 100..<200)], heads: [2: 200], archive: 2)
+            for (models, limits, away) in [([old, new], [100, nil], 1), ([new, old], [nil, 100], 0)] as [([ModelArchive], [UInt64?], Int)] {
+                guard case .failed(let error) = plan(models, .names, limits: limits, away: [away]) else {
+                    Issue.record("a plan that ends short: \(end), \(away)")
+                    continue
+                }
+                #expect(error.code == .unreachable, "\(error)")
+                // The other way round nothing is lost with it.
+                #expect(plan(models, .names, limits: limits, away: [1 - away]).ranges == [0..<100, 100..<200])
+            }
+        }
+    }
+
     /// Behind a gap an object begins inside its segment. Another archive that helps over the gap, and ends past that place, does not hide it.
     @Test func anObjectBehindAGapIsFoundWhereverTheOtherArchiveEnds() {
         for end in stride(from: 110 as UInt64, through: 190, by: 5) {
