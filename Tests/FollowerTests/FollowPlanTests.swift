@@ -117,7 +117,7 @@ import Testing
     }
 
     /// However long an attempt takes, and however far apart they are.
-    @Test(arguments: [(70.0, 30.0), (0, 300), (200, 300)]) func damageIsBelievedThoughAttemptsTakeLong(attempt: Double, delayMax: Double) {
+    @Test(arguments: [(200.0, 30.0), (0, 300), (200, 300)]) func damageIsBelievedThoughAttemptsTakeLong(attempt: Double, delayMax: Double) {
         var run = FollowRun(interval: 1, retryDelayMax: delayMax, start: 0)
         let damage = ArchiveError(.damaged, "cut short")
         var now = 0.0
