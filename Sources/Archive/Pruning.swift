@@ -199,12 +199,17 @@ public struct Pruning: Sendable {
         guard let records = object.records, records.first < end, let epochs = EpochTable(object.ancestry) else { return nil }
         let raw: [UInt8]
         do throws(ArchiveError) {
-            let read = try await readingAgain { () throws(ArchiveError) -> [UInt8]? in
+            let read = try await readingAgain { () throws(ArchiveError) -> ObjectDecoder.Decoded? in
                 guard let bytes = try await access.bytes(key, limit: ArchiveLimits.objectSizeMax) else { return nil }
-                return try ObjectDecoder.decode(bytes, key: key, start: object.start, keys: keys).raw
+                return try ObjectDecoder.decode(bytes, key: key, start: object.start, keys: keys)
             }
             guard let read else { return nil }
-            raw = read
+            guard read.metadata == object else {
+                throw ArchiveError(
+                    .diverged, "the object is not the one that was there a moment ago", key: key, lsn: object.start,
+                    hint: "look who writes to this archive, or whether a cache stands before it; nothing was deleted")
+            }
+            raw = read.raw
         } catch where error.code == .keyMissing || error.code == .damaged {
             return nil
         }

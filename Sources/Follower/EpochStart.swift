@@ -17,9 +17,10 @@ struct EpochStart: Hashable, Sendable {
         // Claimed by others and never begun, or begun where there was no archive at hand.
         entries += table.epochs.filter { $0.number > newest && $0.number < epoch.number }
             .map { StartDocument.Entry(epoch: EpochName($0), fork: $0.start, start: nil) }
-        // What was cut off by forking below it has no frames in this line.
+        // What was cut off by forking below it has no frames in this line. It may have objects: it began here below its fork, where its parent had ended in this archive.
         entries = entries.map { entry in
-            entry.fork <= epoch.start ? entry : StartDocument.Entry(epoch: entry.epoch, fork: epoch.start, start: nil)
+            guard entry.fork > epoch.start else { return entry }
+            return StartDocument.Entry(epoch: entry.epoch, fork: epoch.start, start: entry.start.flatMap { $0 < epoch.start ? $0 : nil })
         }
         let start = min(epoch.start, archived)
         entries.append(StartDocument.Entry(epoch: EpochName(epoch), fork: epoch.start, start: start))

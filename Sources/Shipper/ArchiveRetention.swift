@@ -79,7 +79,13 @@ struct RetentionSweeps: Hashable, Sendable {
     func isDue(at now: UInt64) -> Bool { due.map { now >= $0 } ?? false }
 
     mutating func ended(isAllGone: Bool, hasSwept: Bool, at now: UInt64) {
-        if !isAllGone { due = now + ShipperLimits.retentionSweepInterval } else if hasSwept { due = nil }
+        if !isAllGone {
+            let next = now + ShipperLimits.retentionSweepInterval
+            // What is kept anew does not put off what was kept before.
+            due = hasSwept ? next : min(due ?? next, next)
+        } else if hasSwept {
+            due = nil
+        }
     }
 
     mutating func failed() { due = 0 }

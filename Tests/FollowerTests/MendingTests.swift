@@ -371,6 +371,9 @@ import WAL
             let log = "\(directory)/restored"
             let records = try SampleArchive.records(log)
             let last = try #require(records.last).lsn.rawValue / 4096
+            func times(_ index: Int) throws -> Int {
+                try #require(FileManager.default.contents(atPath: "\(log)/" + segment(index).replacing(".wal", with: ".times"))).count
+            }
             for index in 2...Int(last) { try FileManager.default.removeItem(atPath: "\(log)/\(segment(index))") }
             let mending = try await LogMending.open(directory: log, archive: try await reader(archive))
             let steps = try await mending.plan()
@@ -381,6 +384,17 @@ import WAL
             #expect(try await mending.run(steps).count == steps.count)
             mending.close()
             #expect(SampleArchive.isSame(try SampleArchive.records(log), records))
+            // Each has the commit times that its object notes behind a header of 32 bytes.
+            let reader = try await reader(archive)
+            var walk = try reader.walk(from: LSN(2 * 4096))
+            var noted: [Int: Int] = [:]
+            while let piece = try await walk.next() {
+                for time in piece.metadata.timeIndex where time.lsn > piece.range.lowerBound && time.lsn <= piece.range.upperBound {
+                    noted[Int((time.lsn.rawValue - 1) / 4096), default: 0] += 1
+                }
+            }
+            for index in 2...Int(last) { #expect(try times(index) > (noted[index, default: 0] > 0 ? 32 : 0), "segment \(index): \(noted)") }
+            #expect(Set(noted.keys).count > 1, "\(noted)")
         }
     }
 

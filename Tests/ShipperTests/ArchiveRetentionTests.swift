@@ -111,6 +111,9 @@ import WAL
         // A turn that had nothing to delete says nothing of what was kept before.
         sweeps.ended(isAllGone: true, hasSwept: false, at: 11)
         #expect(sweeps.isDue(at: 10 + day))
+        // Nor does one in which more was kept put it off.
+        sweeps.ended(isAllGone: false, hasSwept: false, at: 9 + day)
+        #expect(sweeps.isDue(at: 10 + day))
         sweeps.ended(isAllGone: false, hasSwept: true, at: 10 + day)
         #expect(!sweeps.isDue(at: 9 + 2 * day) && sweeps.isDue(at: 10 + 2 * day))
         sweeps.ended(isAllGone: true, hasSwept: true, at: 10 + 2 * day)

@@ -103,7 +103,7 @@ public enum ObjectDecoder {
         return metadata
     }
 
-    /// Where the metadata lies, after the checks of magic, size and version that need only the first 20 bytes.
+    /// Where the metadata lies, after the checks of magic, size and version: the first 20 bytes suffice, but where another version is named.
     private static func metadataRange(_ bytes: [UInt8]) throws(ObjectFormatFailure) -> Range<Int> {
         let offset = ZstdFrame.skippableHeaderSize
         guard bytes.count >= offset + 12 else { throw .damaged("it is cut short: only \(bytes.count) bytes") }
@@ -114,7 +114,9 @@ public enum ObjectDecoder {
         let version = reader.u32()
         let isSized = (ObjectMetadataFormat.headerSize...ObjectMetadataFormat.sizeMax).contains(size)
         guard version == ObjectMetadataFormat.version else {
-            if isSized, offset + size <= bytes.count, isOfThisVersion(bytes[offset..<offset + size]) {
+            // Not judged before all of it is here.
+            if isSized, offset + size > bytes.count { return offset..<(offset + size) }
+            if isSized, isOfThisVersion(bytes[offset..<offset + size]) {
                 throw .damaged("its version says \(version), and its metadata's CRC-32C is right with \(ObjectMetadataFormat.version)")
             }
             throw .unsupported("object format \(version) is not one this version reads")

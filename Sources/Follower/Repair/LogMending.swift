@@ -123,10 +123,10 @@ public final class LogMending: Sendable {
             report += try await OffPool.run { () throws(WALError) in try held.repair.repairFoot(step.index) }.segments
         }
         var given: [(index: UInt64, bytes: [UInt8], start: LSN?)] = []
+        var times: [VerifiedRange.CommitTime] = []
         let taken = steps.filter { $0.obstacle == nil && !$0.objects.isEmpty }
         for (number, step) in taken.enumerated() {
             var bytes: [UInt8] = []
-            var times: [VerifiedRange.CommitTime] = []
             _ = try await read(step.range, depth: .whole) { piece in
                 let part = piece.range.clamped(to: step.range)
                 let offset = piece.range.lowerBound
@@ -136,7 +136,7 @@ public final class LogMending: Sendable {
             given.append((step.index, bytes, step.range.lowerBound))
             if number + 1 < taken.count, taken[number + 1].index == step.index + 1 { continue }
             let run = Given(given, times)
-            given = []
+            (given, times) = ([], [])
             report += try await OffPool.run { () throws(WALError) in
                 let done = try held.repair.replaceSegments(run.segments)
                 for segment in run.segments { try held.repair.replaceTimes(ofSegment: segment.index, run.times) }

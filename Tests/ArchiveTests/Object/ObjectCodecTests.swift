@@ -152,6 +152,16 @@ import WAL
         }
     }
 
+    @Test func anotherVersionIsJudgedWhenAllOfItsMetadataIsThere() throws {
+        let object = try SampleLog.encode(4096..<8192)
+        var prefix = Array(object.bytes.prefix(8 + 240 + 2 * 24 + 2 * 16))
+        prefix[8 + 8] ^= 2
+        #expect(try ObjectDecoder.metadataSize(prefix: Array(prefix.prefix(20)), key: key, start: LSN(4096)) == prefix.count)
+        #expect(try ObjectDecoder.metadata(prefix: Array(prefix.dropLast()), key: key, start: LSN(4096)) == nil)
+        let error = #expect(throws: ArchiveError.self) { try ObjectDecoder.metadata(prefix: prefix, key: key, start: LSN(4096)) }
+        #expect(error?.code == .damaged, "a bit flipped: \(String(describing: error))")
+    }
+
     @Test func encoderRefusesWhatADecoderWould() throws {
         var metadata = SampleLog.metadata(4096..<8192)
         metadata.ancestry = []
