@@ -145,24 +145,31 @@ import WAL
         }
     }
 
-    /// A copy that was pruned further does not have what this archive still has: its floor would hide that, and the next prune delete it.
-    @Test(arguments: [nil, false, true])
-    func aFloorThatWouldHideWhatIsThereIsNotTaken(lowerFloorIsMissing: Bool?) async throws {
+    /// The floor of a copy that was pruned further is not taken, neither over a hole nor in the place of a damaged one: it would give up what is still here.
+    @Test(arguments: [false, true])
+    func aFloorThatWouldHideWhatIsHereIsNotTaken(lists: Bool) async throws {
         try await withTemporaryDirectory { directory in
-            let archive = try await AuditedArchive.make(in: directory)
+            let archive = try await AuditedArchive.make(in: directory, lists: lists)
+            let whole = archive.store.contents
+            try await archive.prune(before: LSN(13_000))
             let source = copy(archive)
-            let pruned = AuditedArchive(store: source, layout: archive.layout, records: archive.records, keys: archive.keys)
-            _ = try await pruned.prune(before: LSN(13_000))
-            if let lowerFloorIsMissing {
-                // Its own floor is damaged or gone, and lay below.
-                _ = try await archive.prune(before: LSN(5000))
-                archive.store.plant(archive.layout.floor, lowerFloorIsMissing ? nil : Array(archive.store.contents[archive.layout.floor]!.dropLast()))
-            } else {
-                archive.store.plant(archive.layout.segment(try #require(archive.epochs.first), start: .zero, isEncrypted: false), nil)
+            #expect(source.contents[archive.layout.floor] != nil)
+            for isPruned in [false, true] {
+                for key in archive.store.contents.keys { archive.store.plant(key, nil) }
+                for (key, bytes) in whole { archive.store.plant(key, bytes) }
+                if isPruned {
+                    try await archive.prune(before: LSN(5000))
+                    var bad = try #require(archive.store.contents[archive.layout.floor])
+                    bad[3] ^= 1
+                    archive.store.plant(archive.layout.floor, bad)
+                } else {
+                    archive.store.plant(archive.layout.segment(try archive.epochs[0], start: .zero), nil)
+                }
+                let before = archive.store.contents
+                let (put, obstacles) = try await mend(archive, from: .archive(try await reader(archive, source)))
+                #expect(put.isEmpty && archive.store.contents == before, "\(isPruned): \(put.map(\.key))")
+                #expect(obstacles.contains { $0.key == archive.layout.floor && $0.reason.contains("would hide") }, "\(isPruned): \(obstacles)")
             }
-            let before = archive.store.contents
-            let (put, _) = try await mend(archive, from: .archive(try await reader(archive, source)))
-            #expect(put.isEmpty && archive.store.contents == before, "\(put.map(\.key))")
         }
     }
 
@@ -371,9 +378,6 @@ import WAL
             let log = "\(directory)/restored"
             let records = try SampleArchive.records(log)
             let last = try #require(records.last).lsn.rawValue / 4096
-            func times(_ index: Int) throws -> Int {
-                try #require(FileManager.default.contents(atPath: "\(log)/" + segment(index).replacing(".wal", with: ".times"))).count
-            }
             for index in 2...Int(last) { try FileManager.default.removeItem(atPath: "\(log)/\(segment(index))") }
             let mending = try await LogMending.open(directory: log, archive: try await reader(archive))
             let steps = try await mending.plan()
@@ -384,17 +388,42 @@ import WAL
             #expect(try await mending.run(steps).count == steps.count)
             mending.close()
             #expect(SampleArchive.isSame(try SampleArchive.records(log), records))
-            // Each has the commit times that its object notes behind a header of 32 bytes.
-            let reader = try await reader(archive)
-            var walk = try reader.walk(from: LSN(2 * 4096))
-            var noted: [Int: Int] = [:]
-            while let piece = try await walk.next() {
-                for time in piece.metadata.timeIndex where time.lsn > piece.range.lowerBound && time.lsn <= piece.range.upperBound {
-                    noted[Int((time.lsn.rawValue - 1) / 4096), default: 0] += 1
+        }
+    }
+
+    /// Each of several neighbours gets its own commit times back.
+    @Test func neighboursKeepTheirCommitTimes() async throws {
+        try await withTemporaryDirectory { directory in
+            try SampleArchive.write("\(directory)/log", count: 120)
+            let store = MemoryObjectStore()
+            let builder = try await ArchiveBuilder(store: store, directory: "\(directory)/log")
+            builder.times = { [.init(time: $0.upperBound.rawValue / 4096 * 60_000_000_000, lsn: $0.upperBound)] }
+            try await builder.ship()
+            let reader = try await ArchiveReader.open(store: store, log: SampleArchive.name, patience: Self.allowance)
+            let log = "\(directory)/restored"
+            _ = try await Restore(reader).run(into: log)
+            func damage() throws {
+                for index in 0..<2 {
+                    let path = "\(log)/\(segment(index))"
+                    var bytes = try #require(FileManager.default.contents(atPath: path))
+                    bytes[2000] ^= 1
+                    try bytes.write(to: URL(filePath: path))
                 }
             }
-            for index in 2...Int(last) { #expect(try times(index) > (noted[index, default: 0] > 0 ? 32 : 0), "segment \(index): \(noted)") }
-            #expect(Set(noted.keys).count > 1, "\(noted)")
+            func mend(together: Bool) async throws {
+                let mending = try await LogMending.open(directory: log, archive: reader)
+                defer { mending.close() }
+                let steps = try await mending.plan()
+                #expect(steps.map(\.index) == [0, 1])
+                for part in together ? [steps] : steps.map({ [$0] }) { _ = try await mending.run(part) }
+            }
+            func times() -> [Data?] { (0..<2).map { FileManager.default.contents(atPath: "\(log)/\(segment($0).replacing(".wal", with: ".times"))") } }
+            try damage()
+            try await mend(together: false)
+            let alone = times()
+            try damage()
+            try await mend(together: true)
+            #expect(alone.allSatisfy { $0 != nil } && times() == alone, "\(times()) \(alone)")
         }
     }
 

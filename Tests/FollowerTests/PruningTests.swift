@@ -198,6 +198,38 @@ import WAL
         }
     }
 
+    /// Another object of the same start takes its place between the look at its metadata and the whole read, at whichever request: told, not trapped over.
+    @Test func anObjectThatBecomesAnotherOneIsToldOf() async throws {
+        try await withTemporaryDirectory { directory in
+            let made = try await AuditedArchive.make(in: directory)
+            let key = try #require(made.store.contents.keys.first { key in
+                guard case .object(let object)? = made.layout.meaning(of: key) else { return false }
+                return object.kind == .segment && object.start == LSN(12_288)
+            })
+            let decoded = try ObjectDecoder.decode(made.store.contents[key]!, key: key, start: LSN(12_288))
+            let begin = try #require(decoded.metadata.records).first.distance(from: LSN(12_288))
+            try #require(begin > 1)
+            let old = decoded.metadata
+            let tail = ObjectMetadata(
+                kind: .tail(level: 0), logID: old.logID, archiveID: old.archiveID, epoch: old.epoch, epochStart: old.epochStart, start: old.start,
+                end: old.start.advanced(by: 1), records: nil, precedingDigest: nil, ancestry: old.ancestry, timeIndex: [])
+            let bytes = try ObjectEncoder().encode([decoded.raw[0]], tail, level: 3).bytes
+            let undisturbed = copy(made)
+            _ = try await prune(undisturbed.store, .before(LSN(13_000)))
+            var told = 0
+            for request in 0..<undisturbed.store.count(of: .get) {
+                let archive = copy(made)
+                for _ in 0..<request { archive.store.inject(.delay {}, into: .get) }
+                archive.store.inject(.delay { archive.store.plant(key, bytes) }, into: .get)
+                do { _ = try await prune(archive.store, .before(LSN(13_000))) } catch let error as ArchiveError {
+                    #expect(error.code == .diverged, "\(request): \(error)")
+                    told += error.message.contains("a moment ago") ? 1 : 0
+                }
+            }
+            #expect(told > 0)
+        }
+    }
+
     // MARK: Two at a time
 
     /// A second prune with a lower floor, all of it at each request of the first one: the floor ends at the higher one, and nothing above it is gone.

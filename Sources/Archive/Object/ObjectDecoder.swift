@@ -68,7 +68,9 @@ public enum ObjectDecoder {
     public static func metadata(prefix bytes: [UInt8], key: ObjectKey, start: LSN) throws(ArchiveError) -> ObjectMetadata? {
         do throws(ObjectFormatFailure) {
             let range = try metadataRange(bytes)
+            // Without all of the metadata nobody knows whether it is of another version, or a bit of that has flipped.
             guard range.upperBound <= bytes.count else { return nil }
+            try requireVersion(bytes, range)
             return try parsedMetadata(bytes[range], key: key, start: start)
         } catch {
             throw error.archiveError(key: key, start: start)
@@ -87,6 +89,7 @@ public enum ObjectDecoder {
     private static func checkedMetadata(_ bytes: [UInt8], key: ObjectKey, start: LSN) throws(ObjectFormatFailure) -> ObjectMetadata {
         guard bytes.count <= ArchiveLimits.objectSizeMax else { throw .damaged("it has \(bytes.count) bytes, more than any object") }
         let range = try metadataRange(bytes)
+        try requireVersion(bytes, range)
         guard range.upperBound + ZstdFrame.sizeMin <= bytes.count else {
             throw .damaged("it is cut short: only \(bytes.count) bytes")
         }
@@ -103,7 +106,7 @@ public enum ObjectDecoder {
         return metadata
     }
 
-    /// Where the metadata lies, after the checks of magic, size and version: the first 20 bytes suffice, but where another version is named.
+    /// Where the metadata lies, after the checks of magic and size that need only the first 20 bytes. Another version's sizes are held to the same limits.
     private static func metadataRange(_ bytes: [UInt8]) throws(ObjectFormatFailure) -> Range<Int> {
         let offset = ZstdFrame.skippableHeaderSize
         guard bytes.count >= offset + 12 else { throw .damaged("it is cut short: only \(bytes.count) bytes") }
@@ -111,19 +114,26 @@ public enum ObjectDecoder {
         guard reader.u32() == ZstdFrame.skippableMagic else { throw .damaged("it does not begin with a metadata frame") }
         let size = Int(reader.u32())
         guard reader.u64() == ObjectMetadataFormat.magic else { throw .damaged("its first frame is not walship's metadata") }
-        let version = reader.u32()
-        let isSized = (ObjectMetadataFormat.headerSize...ObjectMetadataFormat.sizeMax).contains(size)
-        guard version == ObjectMetadataFormat.version else {
-            // Not judged before all of it is here.
-            if isSized, offset + size > bytes.count { return offset..<(offset + size) }
-            if isSized, isOfThisVersion(bytes[offset..<offset + size]) {
-                throw .damaged("its version says \(version), and its metadata's CRC-32C is right with \(ObjectMetadataFormat.version)")
-            }
-            throw .unsupported("object format \(version) is not one this version reads")
+        guard (ObjectMetadataFormat.headerSize...ObjectMetadataFormat.sizeMax).contains(size) else {
+            let version = reader.u32()
+            guard version == ObjectMetadataFormat.version else { throw unread(version) }
+            throw .damaged("its metadata claims \(size) bytes")
         }
-        guard isSized else { throw .damaged("its metadata claims \(size) bytes") }
         return offset..<(offset + size)
     }
+
+    /// `range` is where the metadata lies; where `bytes` end inside it, its checksum says nothing.
+    private static func requireVersion(_ bytes: [UInt8], _ range: Range<Int>) throws(ObjectFormatFailure) {
+        var reader = LittleEndianReader(bytes[(range.lowerBound + ObjectMetadataFormat.versionOffset)...])
+        let version = reader.u32()
+        guard version != ObjectMetadataFormat.version else { return }
+        if range.upperBound <= bytes.count, isOfThisVersion(bytes[range]) {
+            throw .damaged("its version says \(version), and its metadata's CRC-32C is right with \(ObjectMetadataFormat.version)")
+        }
+        throw unread(version)
+    }
+
+    private static func unread(_ version: UInt32) -> ObjectFormatFailure { .unsupported("object format \(version) is not one this version reads") }
 
     /// Whether metadata that names another version is of this one: its checksum is right with this one's number. A bit has flipped in it then; what is really of another
     /// version is not damaged, and nobody replaces it.

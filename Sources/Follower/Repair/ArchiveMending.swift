@@ -306,7 +306,7 @@ public struct ArchiveMending: Sendable {
     /// Those of a copy that may lead over a hole: the gap's, and the floor of an archive that was pruned.
     private func documents(for hole: AuditFinding) async throws(ArchiveError) -> [ObjectKey] {
         guard case .archive(let copy) = source, source.isCopy(of: log.archiveID), let begin = hole.lsn, let end = hole.end, let line = copy.line else { return [] }
-        if let floor = copy.floor, floor.objectStart == end, begin == line.start, try await !access.isThere(layout.floor) { return [layout.floor] }
+        if let floor = copy.floor, floor.objectStart >= end, begin == line.start, try await !access.isThere(layout.floor) { return [layout.floor] }
         guard let epoch = line.source(at: begin)?.epoch else { return [] }
         let key = layout.gap(epoch, start: begin)
         return try await source.bytes(key, limit: GapDocument.sizeMax) != nil ? [key] : []
@@ -323,7 +323,7 @@ public struct ArchiveMending: Sendable {
         if key == layout.floor {
             let floor = try FloorDocument(decoding: bytes, key: key)
             try await requireObject(of: floor)
-            try await requireNothing(below: floor)
+            try await requireNothingHidden(by: floor)
         }
         return Step(key: key, range: nil, digest: nil, isMissing: try await !access.isThere(key), bytes: bytes, start: .zero)
     }
@@ -350,29 +350,39 @@ public struct ArchiveMending: Sendable {
         throw ArchiveError(.notFound, "\(source.name) begins at LSN \(floor.lsn), and the object that holds it is not here")
     }
 
-    /// What is here below a copy's floor could not be read any more, and the next prune would delete it. Without a listing, what lies right below is asked for: pruning deletes the
-    /// oldest first, so that goes last.
-    private func requireNothing(below floor: FloorDocument) async throws(ArchiveError) {
-        guard case .archive(let copy) = source, let line = copy.line, floor.objectStart > .zero,
-            let last = line.source(at: LSN(floor.objectStart.rawValue - 1))
-        else { return }
-        let start = max(last.start, LSN((floor.objectStart.rawValue - 1) / log.segmentSize * log.segmentSize))
-        var names: [ObjectKey] = []
-        for key in layout.names(.segment, last.epoch, start: start, try await naming(last.epoch)) {
-            if try await access.isThere(key) { names.append(key) }
+    /// A copy that was pruned further has a floor above objects that are here: readers would not come to them any more, and the next prune would delete them.
+    private func requireNothingHidden(by floor: FloorDocument) async throws(ArchiveError) {
+        guard let hidden = try await object(below: floor.objectStart) else { return }
+        throw ArchiveError(
+            .diverged, "\(source.name) was pruned to LSN \(floor.lsn), and \(hidden) below it is still here: its floor would hide that", key: layout.floor)
+    }
+
+    /// An object here that a floor with its object at `lsn` gives up, of whatever epoch. Where the store does not list, objects are asked for by the names
+    /// that they have in an archive without gaps.
+    private func object(below lsn: LSN) async throws(ArchiveError) -> ObjectKey? {
+        let size = log.segmentSize
+        // No object crosses a multiple of the segment size.
+        func isBelow(_ start: LSN) -> Bool { (start.rawValue / size + 1) * size <= lsn.rawValue }
+        if let listed = try await access.list(layout.root) {
+            return listed.first { key in if case .object(let object)? = layout.meaning(of: key) { isBelow(object.start) } else { false } }
         }
-        for entry in line.document.epochs where names.isEmpty && entry.start != nil {
-            for prefix in [layout.segments(entry.epoch), layout.tails(entry.epoch)] {
-                names += (try await access.list(prefix) ?? []).filter { key in
-                    guard case .object(let object)? = layout.meaning(of: key), object.start < floor.objectStart else { return false }
-                    return line.source(at: object.start)?.epoch == entry.epoch
+        guard case .archive(let copy) = source, let line = copy.line else { return nil }
+        let places = line.document.epochs.compactMap { entry in entry.start.map { (epoch: entry.epoch, start: $0) } }
+        for (index, place) in places.enumerated() {
+            let end = index + 1 < places.count ? places[index + 1].start : lsn
+            let naming = try await naming(place.epoch)
+            var position = place.start
+            while position < end, isBelow(position) {
+                let next = LSN((position.rawValue / size + 1) * size)
+                // An epoch that another one took over may end in tails, or have nothing else.
+                let tails = next >= end ? (0...ArchiveLimits.tailLevelMax).map { ObjectMetadata.Kind.tail(level: $0) } : []
+                for kind in [.segment] + tails {
+                    for key in layout.names(kind, place.epoch, start: position, naming) where try await access.isThere(key) { return key }
                 }
+                position = next
             }
         }
-        guard let hidden = names.min(by: { $0.path < $1.path }) else { return }
-        throw ArchiveError(
-            .diverged, "\(source.name) begins at LSN \(floor.lsn), and this archive has older objects, which that floor would hide (\(hidden))", key: layout.floor,
-            hint: "bring the floor back from a copy that was pruned no further, or prune this archive to that LSN")
+        return nil
     }
 
     // MARK: Doing it

@@ -152,14 +152,24 @@ import WAL
         }
     }
 
-    @Test func anotherVersionIsJudgedWhenAllOfItsMetadataIsThere() throws {
-        let object = try SampleLog.encode(4096..<8192)
-        var prefix = Array(object.bytes.prefix(8 + 240 + 2 * 24 + 2 * 16))
-        prefix[8 + 8] ^= 2
-        #expect(try ObjectDecoder.metadataSize(prefix: Array(prefix.prefix(20)), key: key, start: LSN(4096)) == prefix.count)
-        #expect(try ObjectDecoder.metadata(prefix: Array(prefix.dropLast()), key: key, start: LSN(4096)) == nil)
-        let error = #expect(throws: ArchiveError.self) { try ObjectDecoder.metadata(prefix: prefix, key: key, start: LSN(4096)) }
-        #expect(error?.code == .damaged, "a bit flipped: \(String(describing: error))")
+    /// A flipped bit in the version is damage also where the metadata is longer than what is read of it first; what really is of another version is not.
+    @Test func theVersionOfLongMetadataIsJudgedByAllOfIt() throws {
+        var metadata = SampleLog.metadata(4096..<8192)
+        metadata.timeIndex = (1...1000).map { .init(time: SampleLog.time, lsn: LSN(4096 + UInt64($0))) }
+        let whole = try ObjectEncoder().encode(SampleLog.raw(4096..<8192), metadata, level: 3).bytes
+        for isNewer in [false, true] {
+            var bytes = whole
+            bytes.put(UInt32(3), at: 16)
+            if isNewer { bytes.reseal() }
+            let prefix = Array(bytes.prefix(ObjectDecoder.prefixSize))
+            #expect(try ObjectDecoder.metadata(prefix: prefix, key: key, start: LSN(4096)) == nil)
+            let size = try ObjectDecoder.metadataSize(prefix: prefix, key: key, start: LSN(4096))
+            #expect(size > prefix.count)
+            for read in [size, bytes.count] {
+                let error = #expect(throws: ArchiveError.self) { try ObjectDecoder.metadata(prefix: Array(bytes.prefix(read)), key: key, start: LSN(4096)) }
+                #expect(error?.code == (isNewer ? .unsupported : .damaged))
+            }
+        }
     }
 
     @Test func encoderRefusesWhatADecoderWould() throws {
