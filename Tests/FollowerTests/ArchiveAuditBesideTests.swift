@@ -48,15 +48,23 @@ import WAL
         }
     }
 
-    /// Segments are closed and take the place of their tails, new tails come, tails become one of the next level, the head moves.
-    @Test(arguments: [true, false])
-    func aShipperBesideItIsNoFault(lists: Bool) async throws {
+    /// A log's archive when it held the first segment, made by `early` up to `checkpoint`, and a store for what became of it.
+    private func withBeginning(
+        _ body: (_ path: String, _ first: MemoryObjectStore, _ early: ArchiveBuilder, _ checkpoint: LSN, _ second: MemoryObjectStore) async throws -> Void
+    ) async throws {
         try await withTemporaryDirectory { directory in
             let path = "\(directory)/log"
             try SampleArchive.write(path, count: 90)
             let (first, second) = (MemoryObjectStore(), MemoryObjectStore())
             let early = try await ArchiveBuilder(store: first, directory: path)
-            let checkpoint = try await early.shipSegments(upTo: LSN(4096))
+            try await body(path, first, early, try await early.shipSegments(upTo: LSN(4096)), second)
+        }
+    }
+
+    /// Segments are closed and take the place of their tails, new tails come, tails become one of the next level, the head moves.
+    @Test(arguments: [true, false])
+    func aShipperBesideItIsNoFault(lists: Bool) async throws {
+        try await withBeginning { path, first, early, checkpoint, second in
             try await early.shipTails(from: checkpoint, to: LSN(7500), bytes: 700, group: 2)
             try await early.head(archived: LSN(7500), checkpoint: checkpoint)
             try await ArchiveBuilder(store: second, directory: path).ship(tailBytes: 400, group: 4)
@@ -131,12 +139,7 @@ import WAL
     /// An archive that was put back to an earlier state, and one of which something below the cursor was taken away, is not called whole.
     @Test(arguments: [true, false])
     func whatACursorHasReadIsStillThere(lists: Bool) async throws {
-        try await withTemporaryDirectory { directory in
-            let path = "\(directory)/log"
-            try SampleArchive.write(path, count: 90)
-            let (first, second) = (MemoryObjectStore(), MemoryObjectStore())
-            let early = try await ArchiveBuilder(store: first, directory: path)
-            let checkpoint = try await early.shipSegments(upTo: LSN(4096))
+        try await withBeginning { path, first, early, checkpoint, second in
             try await early.head(archived: checkpoint, checkpoint: checkpoint)
             try await ArchiveBuilder(store: second, directory: path).ship()
             let cursor = try #require(try await audit(store(second.contents, lists: lists)).0.cursor)

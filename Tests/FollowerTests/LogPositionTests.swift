@@ -122,41 +122,31 @@ import WAL
             let inside = all.filter { $0.lsn > start && $0.lsn.advanced(by: UInt64(8 + $0.data.count)) <= end }
             let from = inside[index]
             let expected = Array(inside[index...])
-            var (request, isThrough) = (0, false)
-            while !isThrough {
+            // The archive, in which the segment takes the place of its tails at one request.
+            @Sendable func closing(at wanted: Int, _ note: @escaping @Sendable (Int) -> Void = { _ in }) -> WatchedStore {
                 let store = MemoryObjectStore()
                 for (key, bytes) in open.contents { store.plant(key, bytes) }
-                let seen = Mutex(0)
-                let wanted = request
-                let watched = WatchedStore(store) { (number, _, _) throws(ArchiveError) in
-                    seen.withLock { $0 = number }
+                return WatchedStore(store) { (number, _, _) throws(ArchiveError) in
+                    note(number)
                     guard number == wanted else { return }
                     store.plant(segment, bytes)
                     for key in store.contents.keys where key.path.contains("tail/") { store.plant(key, nil) }
                 }
-                let followed = try await follow(watched, from: LogPosition(from.lsn), count: expected.count)
+            }
+            var (request, isThrough) = (0, false)
+            while !isThrough {
+                let seen = Mutex(0)
+                let followed = try await follow(closing(at: request) { number in seen.withLock { $0 = number } }, from: LogPosition(from.lsn), count: expected.count)
                 #expect(SampleArchive.isSame(followed.map { ($0.lsn, $0.data) }, expected), "request \(request)")
-                isThrough = seen.withLock { $0 } < wanted
+                isThrough = seen.withLock { $0 } < request
                 // The same to print it.
-                let printed = MemoryObjectStore()
-                for (key, bytes) in open.contents { printed.plant(key, bytes) }
-                let printing = WatchedStore(printed) { (number, _, _) throws(ArchiveError) in
-                    guard number == wanted else { return }
-                    printed.plant(segment, bytes)
-                    for key in printed.contents.keys where key.path.contains("tail/") { printed.plant(key, nil) }
-                }
                 var records: [SampleArchive.Entry] = []
-                for try await record in archiveRecords(store: printing, log: SampleArchive.name, from: from.lsn, patience: { SampleArchive.NoPatience() }) { records.append(record) }
+                for try await record in archiveRecords(
+                    store: closing(at: request), log: SampleArchive.name, from: from.lsn, patience: { SampleArchive.NoPatience() })
+                { records.append(record) }
                 #expect(SampleArchive.isSame(records, expected), "request \(request)")
                 // And to find the first record from there on.
-                let found = MemoryObjectStore()
-                for (key, bytes) in open.contents { found.plant(key, bytes) }
-                let finding = WatchedStore(found) { (number, _, _) throws(ArchiveError) in
-                    guard number == wanted else { return }
-                    found.plant(segment, bytes)
-                    for key in found.contents.keys where key.path.contains("tail/") { found.plant(key, nil) }
-                }
-                let reader = try await SampleArchive.open(finding)
+                let reader = try await SampleArchive.open(closing(at: request))
                 #expect(try await FirstRecord.find(atOrAfter: from.lsn, reader, try reader.requireLine().epochs) == from.lsn, "request \(request)")
                 request += 1
                 try #require(request < 400)
